@@ -1,0 +1,17 @@
+//! The registry's storage: concrete structs over the AWS SDK clients, each
+//! access pattern one method.
+//!
+//! Invariant: this is the only crate that imports `aws-sdk-*`. There is no
+//! storage trait and no fake: on one machine the embedded services stand in
+//! below the SDK, at its HTTP client.
+
+pub mod connect;
+pub mod objects;
+pub mod random;
+pub mod sealing;
+pub mod table;
+
+pub use connect::{Cloud, CloudConfig, HttpClients};
+pub use objects::{Objects, PresignHost};
+pub use sealing::SealingKeys;
+pub use table::Table;

@@ -1,0 +1,185 @@
+//! The keys of the table: every stored item, and where it is.
+//!
+//! Invariant: a key is only ever made by [`Key::encode`], and only from parsed
+//! types. None of them can contain `#`, so parts cannot run into each other.
+//! Invariant: the partition key of a tenant's item starts with `T#<account>#`,
+//! which is what the tenant's session policy pins (`dynamodb:LeadingKeys`).
+
+use ironwharf_model::{AccountId, Digest, RepositoryName, Tag};
+
+/// Which incarnation of a repository name something belongs to. A repository
+/// that is deleted and created again has another one, so nothing of the old
+/// can show up in the new.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Incarnation(String);
+
+impl Incarnation {
+    /// A new one.
+    #[must_use]
+    pub fn random() -> Self {
+        Self(crate::random::hex::<8>())
+    }
+
+    /// Reads a stored one.
+    #[must_use]
+    pub fn from_stored(text: &str) -> Self {
+        Self(text.to_owned())
+    }
+
+    /// 16 hex digits.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+/// The repository an item belongs to.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct RepositoryKey {
+    /// The registry's account.
+    pub account: AccountId,
+    /// The repository's name.
+    pub name: RepositoryName,
+    /// Its incarnation.
+    pub incarnation: Incarnation,
+}
+
+/// One item of the table.
+#[expect(missing_docs, reason = "the fields are what their types say")]
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Key<'a> {
+    /// The registry's list of repository names, one item each.
+    CatalogEntry { account: &'a AccountId, name: &'a RepositoryName },
+    /// A repository's settings.
+    Repository { account: &'a AccountId, name: &'a RepositoryName },
+    /// What is known of an image: everything listings need, without the manifest.
+    Image { repository: &'a RepositoryKey, digest: &'a Digest },
+    /// The bytes of an image's manifest.
+    Manifest { repository: &'a RepositoryKey, digest: &'a Digest },
+    /// A tag, with a copy of the manifest it names.
+    Tag { repository: &'a RepositoryKey, tag: &'a Tag },
+    /// A referrer of `subject`, whether or not the subject exists.
+    Referrer { repository: &'a RepositoryKey, subject: &'a Digest, digest: &'a Digest },
+    /// A blob of the account: where its bytes are, and whether they may be used.
+    Blob { account: &'a AccountId, digest: &'a Digest },
+    /// That a repository holds a blob, and its callers may read it.
+    LayerLink { repository: &'a RepositoryKey, digest: &'a Digest },
+    /// That a push is about to commit, or has committed, a manifest that needs a blob.
+    Reference { repository: &'a RepositoryKey, blob: &'a Digest, manifest: &'a Digest, push: &'a str },
+    /// The outcome of a push.
+    Push { account: &'a AccountId, push: &'a str },
+    /// An upload in progress.
+    Upload { account: &'a AccountId, upload: &'a str },
+    /// Work for the collector: what a deletion or a lost race left behind.
+    Review { account: &'a AccountId, review: &'a str },
+    /// A wrapped data key that seals tokens, one a day.
+    SealingKey { day: u32 },
+}
+
+impl Key<'_> {
+    /// The partition and sort key.
+    #[must_use]
+    pub fn encode(&self) -> (String, String) {
+        match self {
+            Self::CatalogEntry { account, name } => (catalog_partition(account), name.to_string()),
+            Self::Repository { account, name } => (format!("T#{account}#R#{name}"), "REPOSITORY".to_owned()),
+            Self::Image { repository, digest } => (repository_partition(repository), format!("{IMAGE}{digest}")),
+            Self::Manifest { repository, digest } => (repository_partition(repository), format!("M#{digest}")),
+            Self::Tag { repository, tag } => (repository_partition(repository), format!("{TAG}{tag}")),
+            Self::Referrer { repository, subject, digest } => {
+                (repository_partition(repository), format!("{}{digest}", referrer_prefix(subject)))
+            }
+            Self::Blob { account, digest } => (blob_partition(account, digest), "BLOB".to_owned()),
+            Self::LayerLink { repository, digest } => {
+                let RepositoryKey { account, name, incarnation } = repository;
+                (blob_partition(account, digest), format!("{LAYER_LINK}{name}#{}", incarnation.as_str()))
+            }
+            Self::Reference { repository, blob, manifest, push } => {
+                let prefix = reference_prefix(repository);
+                (blob_partition(&repository.account, blob), format!("{prefix}{manifest}#{push}"))
+            }
+            Self::Push { account, push } => (format!("T#{account}#P#{push}"), "PUSH".to_owned()),
+            Self::Upload { account, upload } => (format!("T#{account}#U#{upload}"), "UPLOAD".to_owned()),
+            Self::Review { account, review } => (format!("T#{account}#V#{review}"), "REVIEW".to_owned()),
+            Self::SealingKey { day } => ("SYSTEM#SEALING-KEYS".to_owned(), format!("{day:08}")),
+        }
+    }
+}
+
+/// Sort key prefix of images.
+pub(crate) const IMAGE: &str = "I#";
+/// Sort key prefix of tags.
+pub(crate) const TAG: &str = "T#";
+/// Sort key prefix of layer links.
+pub(crate) const LAYER_LINK: &str = "LINK#";
+
+/// The partition that lists an account's repositories. It is written when a
+/// repository is created or deleted, never by a push or a pull.
+pub(crate) fn catalog_partition(account: &AccountId) -> String {
+    format!("T#{account}#C")
+}
+
+/// The partition of everything in one incarnation of a repository.
+pub(crate) fn repository_partition(repository: &RepositoryKey) -> String {
+    let RepositoryKey { account, name, incarnation } = repository;
+    format!("T#{account}#R#{name}#{}", incarnation.as_str())
+}
+
+/// The partition of one blob: its state, its links and its references.
+pub(crate) fn blob_partition(account: &AccountId, digest: &Digest) -> String {
+    format!("T#{account}#B#{digest}")
+}
+
+/// Sort key prefix of the references to a blob from one repository.
+pub(crate) fn reference_prefix(repository: &RepositoryKey) -> String {
+    format!("REF#{}#", repository.incarnation.as_str())
+}
+
+/// Sort key prefix of the referrers of a subject.
+pub(crate) fn referrer_prefix(subject: &Digest) -> String {
+    format!("S#{subject}#")
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+
+    #[test]
+    fn keys_are_distinct_and_under_their_tenant() {
+        let account = AccountId::parse("123456789012").expect("account");
+        let digest = Digest::sha256(b"");
+        let tag = Tag::parse("REPOSITORY").expect("tag");
+        let mut seen = BTreeSet::new();
+        for name in ["tags", "blobs/uploads", "tags/x"] {
+            let name = RepositoryName::parse(name).expect("name");
+            let incarnation = Incarnation::random();
+            let repository = RepositoryKey { account: account.clone(), name: name.clone(), incarnation };
+            let keys = [
+                Key::CatalogEntry { account: &account, name: &name },
+                Key::Repository { account: &account, name: &name },
+                Key::Image { repository: &repository, digest: &digest },
+                Key::Manifest { repository: &repository, digest: &digest },
+                Key::Tag { repository: &repository, tag: &tag },
+                Key::Referrer { repository: &repository, subject: &digest, digest: &digest },
+                Key::LayerLink { repository: &repository, digest: &digest },
+                Key::Reference { repository: &repository, blob: &digest, manifest: &digest, push: "p" },
+            ];
+            for key in keys {
+                let encoded = key.encode();
+                assert!(encoded.0.starts_with("T#123456789012#"), "{encoded:?}");
+                assert!(seen.insert(encoded), "{key:?} is the key of another item");
+            }
+        }
+        for key in [
+            Key::Blob { account: &account, digest: &digest },
+            Key::Push { account: &account, push: "x" },
+            Key::Upload { account: &account, upload: "x" },
+            Key::Review { account: &account, review: "x" },
+            Key::SealingKey { day: 1 },
+        ] {
+            assert!(seen.insert(key.encode()), "{key:?} is the key of another item");
+        }
+    }
+}

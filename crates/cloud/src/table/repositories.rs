@@ -1,0 +1,140 @@
+//! Repositories: settings, and the catalog of names.
+
+use std::collections::BTreeMap;
+
+use aws_sdk_dynamodb::types::{Delete, Put, ReturnValuesOnConditionCheckFailure, TransactWriteItem};
+use ironwharf_model::{AccountId, Error, RepositoryName, Result, TagMutability};
+
+use super::attributes::{self, Build, Item, Read, string};
+use super::key::{Incarnation, Key, RepositoryKey, catalog_partition};
+use super::listings::Page;
+use super::{Table, Transaction};
+
+/// How the layers of a repository are encrypted at rest (`encryptionConfiguration`).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Encryption {
+    /// `AES256`, `KMS` or `KMS_DSSE`.
+    pub encryption_type: String,
+    /// The key's ARN for the KMS types.
+    pub kms_key: Option<String>,
+}
+
+/// A repository and its settings.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Repository {
+    /// Where it is, and which incarnation.
+    pub key: RepositoryKey,
+    /// When it was created, in milliseconds since the epoch.
+    pub created_at_ms: i64,
+    /// Whether tags can be moved.
+    pub mutability: TagMutability,
+    /// Whether images are scanned when pushed.
+    pub scan_on_push: bool,
+    /// How layers are encrypted.
+    pub encryption: Encryption,
+    /// The resource tags.
+    pub labels: BTreeMap<String, String>,
+}
+
+impl Repository {
+    fn to_item(&self) -> Item {
+        let key = Key::Repository { account: &self.key.account, name: &self.key.name };
+        Build::new(&key)
+            .string("incarnation", self.key.incarnation.as_str())
+            .number("created_at_ms", self.created_at_ms)
+            .string("mutability", self.mutability.as_str())
+            .list("mutability_filters", self.mutability.filters().iter().cloned())
+            .boolean("scan_on_push", self.scan_on_push)
+            .string("encryption_type", &self.encryption.encryption_type)
+            .optional_string("kms_key", self.encryption.kms_key.as_deref())
+            .map("labels", &self.labels)
+            .item()
+    }
+
+    pub(super) fn from_item(account: &AccountId, name: &RepositoryName, item: &Item) -> Result<Self> {
+        let filters = item.read_list("mutability_filters")?.into_iter().map(str::to_owned).collect();
+        Ok(Self {
+            key: RepositoryKey {
+                account: account.clone(),
+                name: name.clone(),
+                incarnation: Incarnation::from_stored(item.read_string("incarnation")?),
+            },
+            created_at_ms: item.read_number("created_at_ms")?,
+            mutability: TagMutability::parse(item.read_string("mutability")?, filters).map_err(Error::internal)?,
+            scan_on_push: item.read_boolean("scan_on_push")?,
+            encryption: Encryption {
+                encryption_type: item.read_string("encryption_type")?.to_owned(),
+                kms_key: item.read_optional_string("kms_key")?.map(str::to_owned),
+            },
+            labels: item.read_map("labels")?,
+        })
+    }
+}
+
+impl Table {
+    /// The repository of this name, if there is one.
+    pub async fn repository(&self, account: &AccountId, name: &RepositoryName) -> Result<Option<Repository>> {
+        let item = self.get(&Key::Repository { account, name }).await?;
+        item.map(|item| Repository::from_item(account, name, &item)).transpose()
+    }
+
+    /// Several repositories; those that are not there are left out.
+    pub async fn repositories(&self, account: &AccountId, names: &[RepositoryName]) -> Result<Vec<Repository>> {
+        let keys: Vec<Key<'_>> = names.iter().map(|name| Key::Repository { account, name }).collect();
+        let found = self.get_all(&keys).await?;
+        let stored = names.iter().zip(&keys).filter_map(|(name, key)| Some((name, found.item(key)?)));
+        stored.map(|(name, item)| Repository::from_item(account, name, item)).collect()
+    }
+
+    /// Creates a repository; `false` if its name is taken.
+    pub async fn create_repository(&self, repository: &Repository) -> Result<bool> {
+        let RepositoryKey { account, name, .. } = &repository.key;
+        let put = |item: Item| {
+            Put::builder()
+                .table_name(&self.name)
+                .set_item(Some(item))
+                .condition_expression("attribute_not_exists(pk)")
+                .return_values_on_condition_check_failure(ReturnValuesOnConditionCheckFailure::AllOld)
+                .build()
+                .map(|put| TransactWriteItem::builder().put(put).build())
+                .map_err(Error::internal)
+        };
+        let entry = Build::new(&Key::CatalogEntry { account, name })
+            .string("incarnation", repository.key.incarnation.as_str())
+            .item();
+        let written = self.transact(vec![put(repository.to_item())?, put(entry)?]).await?;
+        Ok(matches!(written, Transaction::Written))
+    }
+
+    /// Makes a repository, with everything in it, invisible at once. What was
+    /// in it is removed by [`Table::purge_repository`]. `false` if it is gone
+    /// already, or if `must_be_empty` and it has an image.
+    pub async fn delete_repository(&self, key: &RepositoryKey) -> Result<bool> {
+        let RepositoryKey { account, name, incarnation } = key;
+        let delete = |key: Key<'_>| {
+            Delete::builder()
+                .table_name(&self.name)
+                .set_key(Some(attributes::key(&key)))
+                .condition_expression("incarnation = :incarnation")
+                .expression_attribute_values(":incarnation", string(incarnation.as_str()))
+                .build()
+                .map(|delete| TransactWriteItem::builder().delete(delete).build())
+                .map_err(Error::internal)
+        };
+        let entry = delete(Key::CatalogEntry { account, name })?;
+        let repository = delete(Key::Repository { account, name })?;
+        Ok(matches!(self.transact(vec![repository, entry]).await?, Transaction::Written))
+    }
+
+    /// A page of repository names in order, after `after`.
+    pub async fn repository_names(
+        &self,
+        account: &AccountId,
+        after: Option<&str>,
+        limit: usize,
+    ) -> Result<Page<RepositoryName>> {
+        let partition = catalog_partition(account);
+        let page = self.query_sorted(&partition, "", after, limit, Some("sk")).await?;
+        page.try_map(|item| RepositoryName::parse(item.read_string("sk")?).map_err(Error::internal))
+    }
+}

@@ -1,0 +1,215 @@
+//! The command line.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use ironwharf_model::{AccountId, Region};
+use ironwharf_registry::RegistryHost;
+
+use crate::credentials::{self, Format};
+use crate::logging::{self, LogFormat};
+use crate::login_password;
+use crate::server::{ServeOptions, serve};
+
+/// What goes wrong on the command line, as a sentence for the terminal.
+pub type Sentence = String;
+
+const EXAMPLES: &str = "\
+Examples:
+  ironwharf                                   start a registry on localhost:5100
+  ironwharf serve --listen 127.0.0.1:0        on any free port
+  eval \"$(ironwharf credentials --format env)\"   let `aws ecr` use it
+  ironwharf login-password | docker login --username AWS --password-stdin localhost:5100
+  docker push localhost:5100/hello            the repository is created by the push
+
+Environment:
+  IRONWHARF_ROOT_ACCESS_KEY_ID, IRONWHARF_ROOT_SECRET_ACCESS_KEY
+                      root credentials to use instead of generated ones
+  RUST_LOG            what is logged, for example debug or ironwharf_registry=trace
+  NO_COLOR            no colours in logs";
+
+/// An Amazon-ECR-compatible container registry.
+#[derive(Debug, Parser)]
+#[command(name = "ironwharf", version, about, after_help = EXAMPLES, args_conflicts_with_subcommands = true)]
+pub struct Cli {
+    #[command(subcommand)]
+    command: Option<Command>,
+    #[command(flatten)]
+    serve: ServeArgs,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Run the registry (the default command)
+    #[command(after_help = EXAMPLES)]
+    Serve(Box<ServeArgs>),
+    /// Show the root credentials
+    Credentials(CredentialsArgs),
+    /// Print a password for `docker login --username AWS`, good for 12 hours
+    LoginPassword(LoginPasswordArgs),
+}
+
+#[derive(Debug, Args)]
+struct DataDir {
+    /// Where everything is kept [default: ironwharf in the user's data folder]
+    #[arg(long, value_name = "FOLDER", env = "IRONWHARF_DATA_DIR")]
+    data_dir: Option<PathBuf>,
+}
+
+#[derive(Debug, Args)]
+struct ServeArgs {
+    /// The address to listen on; port 0 takes any free one
+    #[arg(long, value_name = "ADDRESS:PORT", default_value = "127.0.0.1:5100", env = "IRONWHARF_LISTEN")]
+    listen: SocketAddr,
+    #[command(flatten)]
+    data_dir: DataDir,
+    /// The account the registry belongs to, 12 digits
+    #[arg(long, default_value = "000000000000", env = "IRONWHARF_ACCOUNT", value_parser = account)]
+    account: AccountId,
+    /// The Region of requests that name none
+    #[arg(long, default_value = "us-east-1", env = "AWS_REGION", value_parser = region)]
+    region: Region,
+    /// The host in image names, for example {account}.dkr.ecr.{region}.amazonaws.com [default: localhost:<port>]
+    #[arg(long, value_name = "TEMPLATE", env = "IRONWHARF_REGISTRY_HOST")]
+    registry_host: Option<String>,
+    /// Use AWS services at this URL (LocalStack, for example) instead of the embedded ones
+    #[arg(long, value_name = "URL", env = "AWS_ENDPOINT_URL")]
+    endpoint_url: Option<String>,
+    /// Create a repository when an image is pushed to it
+    #[arg(long, value_name = "BOOL", default_value_t = true, default_missing_value = "true", num_args = 0..=1, action = clap::ArgAction::Set)]
+    create_on_push: bool,
+    /// How logs are written [default: text on a terminal, else json]
+    #[arg(long, value_enum)]
+    log_format: Option<LogFormat>,
+}
+
+#[derive(Debug, Args)]
+struct CredentialsArgs {
+    #[command(flatten)]
+    data_dir: DataDir,
+    /// How they are printed
+    #[arg(long, value_enum, default_value_t = CredentialsFormat::Text)]
+    format: CredentialsFormat,
+}
+
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum CredentialsFormat {
+    /// For people
+    Text,
+    /// Shell commands, for eval
+    Env,
+    /// For AWS `credential_process`
+    Json,
+}
+
+#[derive(Debug, Args)]
+struct LoginPasswordArgs {
+    #[command(flatten)]
+    data_dir: DataDir,
+    /// The Region the password is for
+    #[arg(long, default_value = "us-east-1", env = "AWS_REGION", value_parser = region)]
+    region: Region,
+}
+
+fn account(text: &str) -> Result<AccountId, Sentence> {
+    AccountId::parse(text).map_err(|_| "an account id has 12 digits".to_owned())
+}
+
+fn region(text: &str) -> Result<Region, Sentence> {
+    Region::parse(text).map_err(|_| "a Region has a name such as us-east-1".to_owned())
+}
+
+impl Cli {
+    /// Does what the command line says.
+    ///
+    /// # Errors
+    /// One sentence that says what is wrong.
+    pub fn run(self) -> Result<(), Sentence> {
+        match self.command {
+            None => self.serve.run(),
+            Some(Command::Serve(arguments)) => arguments.run(),
+            Some(Command::Credentials(arguments)) => arguments.run(),
+            Some(Command::LoginPassword(arguments)) => {
+                let data_dir = arguments.data_dir.resolve()?;
+                println!("{}", runtime()?.block_on(login_password::fetch(&data_dir, &arguments.region))?);
+                Ok(())
+            }
+        }
+    }
+}
+
+fn runtime() -> Result<tokio::runtime::Runtime, Sentence> {
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
+    runtime.map_err(|error| format!("cannot start: {error}"))
+}
+
+impl DataDir {
+    fn resolve(self) -> Result<PathBuf, Sentence> {
+        let from_environment = |name: &str| std::env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
+        self.data_dir
+            .or_else(|| Some(from_environment("XDG_DATA_HOME")?.join("ironwharf")))
+            .or_else(|| Some(from_environment("HOME")?.join(".local/share/ironwharf")))
+            .ok_or_else(|| "there is no home folder to keep data in; name one with --data-dir".to_owned())
+    }
+}
+
+impl ServeArgs {
+    fn run(self) -> Result<(), Sentence> {
+        logging::start(self.log_format)?;
+        let data_dir = self.data_dir.resolve()?;
+        let registry_host = self.registry_host.as_deref();
+        // A host like AWS's is reached over TLS, which something in front ends.
+        let registry_host =
+            registry_host.map(|template| RegistryHost::parse(template, !template.starts_with("localhost"))).transpose()?;
+        let root = credentials::load_or_create(&data_dir)?;
+        let options = ServeOptions {
+            listen: self.listen,
+            data_dir,
+            account: self.account,
+            region: self.region,
+            registry_host,
+            endpoint_url: self.endpoint_url,
+            create_on_push: self.create_on_push,
+            root,
+        };
+        runtime()?.block_on(serve(options))
+    }
+}
+
+impl CredentialsArgs {
+    fn run(self) -> Result<(), Sentence> {
+        let data_dir = self.data_dir.resolve()?;
+        let root = credentials::load_or_create(&data_dir)?;
+        let endpoint = credentials::read_endpoint(&data_dir);
+        let format = match self.format {
+            CredentialsFormat::Text => Format::Text,
+            CredentialsFormat::Env => Format::Env,
+            CredentialsFormat::Json => Format::Json,
+        };
+        print!("{}", root.show(format, &endpoint));
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory as _;
+
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn serve_is_the_default_command() {
+        let cli = Cli::try_parse_from(["ironwharf", "--listen", "127.0.0.1:1", "--create-on-push=false"]).unwrap();
+        assert!(cli.command.is_none());
+        assert!(!cli.serve.create_on_push);
+        for bad in [["--account", "12"], ["--region", "nowhere"], ["--listen", "5100"], ["--create-on-push", "maybe"]] {
+            assert!(Cli::try_parse_from(["ironwharf"].into_iter().chain(bad)).is_err(), "{bad:?}");
+        }
+    }
+}

@@ -1,0 +1,81 @@
+//! Counts the calls that reach the services: what a request costs on AWS.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use aws_smithy_runtime_api::client::http::{
+    HttpClient, HttpConnector, HttpConnectorFuture, HttpConnectorSettings, SharedHttpClient, SharedHttpConnector,
+};
+use aws_smithy_runtime_api::client::orchestrator::HttpRequest;
+use aws_smithy_runtime_api::client::runtime_components::RuntimeComponents;
+
+/// Calls so far, by service and operation, such as `DynamoDB GetItem`.
+#[derive(Clone, Debug, Default)]
+pub struct CallCounts(Arc<Mutex<BTreeMap<String, u64>>>);
+
+impl CallCounts {
+    /// The counts since the last time, and starts again from none.
+    #[must_use]
+    pub fn take(&self) -> BTreeMap<String, u64> {
+        std::mem::take(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    fn count(&self, call: String) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner).entry(call).or_default() += 1;
+    }
+
+    /// Counts what goes through a client.
+    #[must_use]
+    pub fn around(&self, client: SharedHttpClient) -> SharedHttpClient {
+        SharedHttpClient::new(Counting { client, counts: self.clone() })
+    }
+}
+
+#[derive(Debug)]
+struct Counting {
+    client: SharedHttpClient,
+    counts: CallCounts,
+}
+
+impl HttpClient for Counting {
+    fn http_connector(&self, settings: &HttpConnectorSettings, components: &RuntimeComponents) -> SharedHttpConnector {
+        let connector = self.client.http_connector(settings, components);
+        SharedHttpConnector::new(CountingConnector { connector, counts: self.counts.clone() })
+    }
+}
+
+#[derive(Debug)]
+struct CountingConnector {
+    connector: SharedHttpConnector,
+    counts: CallCounts,
+}
+
+impl HttpConnector for CountingConnector {
+    fn call(&self, request: HttpRequest) -> HttpConnectorFuture {
+        self.counts.count(name(&request));
+        self.connector.call(request)
+    }
+}
+
+/// The operation a request stands for.
+fn name(request: &HttpRequest) -> String {
+    if let Some(target) = request.headers().get("x-amz-target") {
+        let (service, operation) = target.split_once('.').unwrap_or(("", target));
+        let service = if service.starts_with("DynamoDB") { "DynamoDB" } else { "KMS" };
+        return format!("{service} {operation}");
+    }
+    let query = request.uri().split_once('?').map_or("", |(_, query)| query);
+    let has = |parameter: &str| query.split('&').any(|pair| pair.split('=').next() == Some(parameter));
+    let operation = match request.method() {
+        "PUT" if has("partNumber") => "UploadPart",
+        "PUT" => "PutObject",
+        "POST" if has("uploads") => "CreateMultipartUpload",
+        "POST" => "CompleteMultipartUpload",
+        "GET" => "GetObject",
+        "HEAD" => "HeadObject",
+        "DELETE" if has("uploadId") => "AbortMultipartUpload",
+        "DELETE" => "DeleteObject",
+        other => other,
+    };
+    format!("S3 {operation}")
+}

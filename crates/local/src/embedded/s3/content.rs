@@ -1,0 +1,130 @@
+//! What an object consists of: pieces of data files, and of its own row.
+//!
+//! Invariant: the lengths of the segments add up to the size.
+//! Invariant: a segment without a file lies inside the row's inline bytes.
+
+use std::collections::BTreeSet;
+use std::ops::Range;
+
+use bytes::{Bytes, BytesMut};
+use serde::{Deserialize, Serialize};
+
+use super::files::FileId;
+
+/// Objects up to this size live in their row: a row and its commit cost one
+/// fsync, a file of its own costs two more.
+pub(super) const INLINE_MAX: usize = 16 * 1024;
+
+/// One run of bytes: where it is, where it starts there, and how long it is.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Segment(pub(super) Option<FileId>, pub(super) u64, pub(super) u64);
+
+/// The bytes of an object or of a part.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Content {
+    /// The runs, in order.
+    pub(super) segments: Vec<Segment>,
+    /// What the segments without a file point into.
+    pub(super) inline: Bytes,
+}
+
+impl Content {
+    /// Bytes that live in the row.
+    pub(super) fn inline(bytes: Bytes) -> Self {
+        let mut content = Self::default();
+        if !bytes.is_empty() {
+            content.segments.push(Segment(None, 0, bytes.len() as u64));
+        }
+        content.inline = bytes;
+        content
+    }
+
+    /// A whole data file.
+    pub(super) fn file(id: FileId, size: u64) -> Self {
+        Self { segments: vec![Segment(Some(id), 0, size)], inline: Bytes::new() }
+    }
+
+    /// The number of bytes.
+    pub(super) fn size(&self) -> u64 {
+        self.segments.iter().map(|Segment(_, _, len)| len).sum()
+    }
+
+    /// The data files it needs, each once.
+    pub(super) fn files(&self) -> BTreeSet<FileId> {
+        let ids = self.segments.iter().filter_map(|Segment(id, ..)| id.clone());
+        ids.collect()
+    }
+
+    /// The part of it that lies in `range`.
+    pub(super) fn slice(&self, range: &Range<u64>) -> Self {
+        let mut segments = Vec::new();
+        let mut position = 0;
+        for Segment(id, offset, len) in &self.segments {
+            let start = range.start.max(position);
+            let end = range.end.min(position + len);
+            if start < end {
+                let offset = offset + (start - position);
+                segments.push(Segment(id.clone(), offset, end - start));
+            }
+            position += len;
+        }
+        let mut content = Self::default();
+        content.append(&Self { segments, inline: self.inline.clone() });
+        content
+    }
+
+    /// Puts another content behind this one.
+    pub(super) fn append(&mut self, other: &Self) {
+        let mut inline = BytesMut::from(&*self.inline);
+        for Segment(id, offset, len) in &other.segments {
+            if id.is_some() {
+                self.segments.push(Segment(id.clone(), *offset, *len));
+                continue;
+            }
+            let start = inline.len() as u64;
+            inline.extend_from_slice(&other.inline_run(*offset, *len));
+            self.segments.push(Segment(None, start, *len));
+        }
+        self.inline = inline.freeze();
+    }
+
+    /// A run of the inline bytes; a damaged row gives less than it should.
+    pub(super) fn inline_run(&self, offset: u64, len: u64) -> Bytes {
+        let size = self.inline.len();
+        let start = usize::try_from(offset).unwrap_or(size).min(size);
+        let len = usize::try_from(len).unwrap_or(size);
+        self.inline.slice(start..start.saturating_add(len).min(size))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn file(name: &str, offset: u64, len: u64) -> Segment {
+        Segment(Some(FileId::from_row(name.to_owned())), offset, len)
+    }
+
+    #[test]
+    fn slices_cut_segments_at_both_ends() {
+        let content = Content {
+            segments: vec![file("a", 10, 5), Segment(None, 1, 3), file("b", 0, 5)],
+            inline: Bytes::from_static(b"-xyz-"),
+        };
+        assert_eq!(content.size(), 13);
+        let slice = content.slice(&(4..10));
+        let expected = vec![file("a", 14, 1), Segment(None, 0, 3), file("b", 0, 2)];
+        assert_eq!(slice.segments, expected);
+        assert_eq!(slice.inline, "xyz");
+        assert!(content.slice(&(13..20)).segments.is_empty());
+    }
+
+    #[test]
+    fn appended_inline_bytes_move() {
+        let mut content = Content::inline(Bytes::from_static(b"one"));
+        content.append(&Content::inline(Bytes::from_static(b"two")));
+        assert_eq!(content.inline, "onetwo");
+        assert_eq!(content.segments[1], Segment(None, 3, 3));
+        assert_eq!(content.inline_run(3, 3), "two");
+    }
+}

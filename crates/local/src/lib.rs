@@ -1,0 +1,15 @@
+//! The registry on one machine: the same handlers as on AWS, over services
+//! embedded in the process, behind one port.
+//!
+//! Invariant: nothing here decides what a request means; that is
+//! `ironwharf_registry`'s.
+
+pub mod cli;
+pub mod counting;
+pub mod credentials;
+pub mod embedded;
+pub mod login_password;
+pub mod logging;
+pub mod regions;
+pub mod server;
+pub mod test_app;

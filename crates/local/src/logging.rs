@@ -1,0 +1,40 @@
+//! Logs: structured, on standard error.
+
+use std::io::IsTerminal as _;
+
+use clap::ValueEnum;
+use tracing_subscriber::EnvFilter;
+
+use crate::cli::Sentence;
+
+/// How logs are written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum LogFormat {
+    /// Lines for people.
+    Text,
+    /// One JSON object a line.
+    Json,
+}
+
+/// What is logged unless `RUST_LOG` says otherwise: what the registry does,
+/// and what goes wrong elsewhere.
+const DEFAULT_FILTER: &str = "warn,ironwharf_registry=info,ironwharf_local=info";
+
+/// Starts logging.
+pub fn start(format: Option<LogFormat>) -> Result<(), Sentence> {
+    let filter = match std::env::var("RUST_LOG") {
+        Ok(filter) if !filter.is_empty() => {
+            EnvFilter::try_new(&filter).map_err(|error| format!("RUST_LOG='{filter}' is not a log filter: {error}"))?
+        }
+        _ => EnvFilter::new(DEFAULT_FILTER),
+    };
+    let is_terminal = std::io::stderr().is_terminal();
+    let format = format.unwrap_or(if is_terminal { LogFormat::Text } else { LogFormat::Json });
+    let colours = is_terminal && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty());
+    let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_ansi(colours);
+    let started = match format {
+        LogFormat::Text => builder.try_init(),
+        LogFormat::Json => builder.json().flatten_event(true).try_init(),
+    };
+    started.map_err(|error| format!("cannot start logging: {error}"))
+}

@@ -1,0 +1,97 @@
+//! The Regions of one machine: embedded ones, or another endpoint's.
+
+use std::pin::Pin;
+use std::sync::Arc;
+
+use ironwharf_cloud::{Cloud, CloudConfig, HttpClients};
+use ironwharf_model::{Error, Region, Result};
+use ironwharf_registry::Regions;
+
+use crate::counting::CallCounts;
+use crate::embedded::Embedded;
+
+/// What a bucket's name starts with; the Region follows.
+pub(crate) const BUCKET_PREFIX: &str = "ironwharf-";
+
+fn config(region: &Region, endpoint_url: Option<String>) -> CloudConfig {
+    CloudConfig {
+        region: region.clone(),
+        table: "ironwharf".to_owned(),
+        bucket: format!("{BUCKET_PREFIX}{region}"),
+        kms_key: "alias/ironwharf".to_owned(),
+        endpoint_url,
+    }
+}
+
+/// Regions in the data folder. Any Region comes into being when an
+/// authenticated request names it.
+#[derive(Clone, Debug)]
+pub struct EmbeddedRegions {
+    /// The data folder.
+    pub embedded: Arc<Embedded>,
+    /// Counts calls, if anyone wants to know.
+    pub counts: Option<CallCounts>,
+}
+
+impl EmbeddedRegions {
+    async fn open_region(&self, region: &Region, create: bool) -> Result<Option<Cloud>> {
+        let embedded = Arc::clone(&self.embedded);
+        let name = region.to_string();
+        // Opening databases is file I/O.
+        let services = tokio::task::spawn_blocking(move || {
+            if !create && !embedded.existing_regions()?.contains(&name) {
+                return Ok(None);
+            }
+            embedded.region(&name).map(Some)
+        });
+        let services = services.await.map_err(Error::internal)?.map_err(Error::internal)?;
+        let Some(services) = services else { return Ok(None) };
+        let counted = |client: &aws_smithy_runtime_api::client::http::SharedHttpClient| match &self.counts {
+            Some(counts) => counts.around(client.clone()),
+            None => client.clone(),
+        };
+        let credentials = self.embedded.service_credentials();
+        let clients = HttpClients {
+            dynamodb: counted(&services.dynamodb),
+            s3: counted(&services.s3),
+            kms: counted(&services.kms),
+            credentials: (credentials.access_key_id.clone(), credentials.secret_access_key.clone()),
+        };
+        let cloud = Cloud::embedded(config(region, None), &clients);
+        cloud.provision().await?;
+        Ok(Some(cloud))
+    }
+}
+
+impl Regions for EmbeddedRegions {
+    fn open<'a>(
+        &'a self,
+        region: &'a Region,
+        create: bool,
+    ) -> Pin<Box<dyn Future<Output = Result<Option<Cloud>>> + Send + 'a>> {
+        Box::pin(self.open_region(region, create))
+    }
+}
+
+/// Regions of another endpoint, such as LocalStack.
+#[derive(Clone, Debug)]
+pub struct EndpointRegions {
+    /// Its URL.
+    pub endpoint_url: String,
+}
+
+impl Regions for EndpointRegions {
+    fn open<'a>(
+        &'a self,
+        region: &'a Region,
+        create: bool,
+    ) -> Pin<Box<dyn Future<Output = Result<Option<Cloud>>> + Send + 'a>> {
+        Box::pin(async move {
+            let cloud = Cloud::connect(config(region, Some(self.endpoint_url.clone()))).await;
+            if create {
+                cloud.provision().await?;
+            }
+            Ok(Some(cloud))
+        })
+    }
+}

@@ -1,0 +1,276 @@
+//! The server: one port for the data plane, the API and presigned URLs.
+//!
+//! Invariant: every request runs in a task of its own, so a client that goes
+//! away leaves no upload half-held, and a fault in one request is that
+//! request's alone.
+
+use std::convert::Infallible;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::time::Duration;
+
+use http::header::AUTHORIZATION;
+use http::{Request, Response, StatusCode};
+use http_body_util::BodyExt as _;
+use hyper::body::Incoming;
+use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use hyper_util::server::conn::auto;
+use hyper_util::server::graceful::GracefulShutdown;
+use ironwharf_model::{AccountId, Region};
+use ironwharf_registry::{App, AppConfig, Body, Regions, RegistryHost, RootCredentials, body};
+use tokio::io::AsyncWriteExt as _;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::signal::unix::{SignalKind, signal};
+
+use crate::cli::Sentence;
+use crate::counting::CallCounts;
+use crate::credentials::{self, RootKey};
+use crate::embedded::{Embedded, OpenError};
+use crate::regions::{BUCKET_PREFIX, EmbeddedRegions, EndpointRegions};
+
+/// How long requests in flight may take after a signal to stop.
+const GRACE: Duration = Duration::from_secs(60);
+
+/// How long a connection may take to send the head of a request.
+const HEAD_TIME: Duration = Duration::from_secs(60);
+
+/// The first byte of a TLS connection.
+const TLS_HANDSHAKE: u8 = 0x16;
+
+/// The answer to TLS on the plain port, in a form that TLS clients recognize
+/// as HTTP: they try again without TLS, or say what is wrong.
+const PLAIN_ONLY: &[u8] = b"HTTP/1.0 400 Bad Request\r\nContent-Type: text/plain\r\nConnection: close\r\n\r\n\
+    This port speaks plain HTTP; use http:// and, if your client wants it, its option for insecure registries.\n";
+
+/// What to serve, and where.
+#[derive(Debug)]
+pub struct ServeOptions {
+    /// The address.
+    pub listen: SocketAddr,
+    /// Where everything is kept.
+    pub data_dir: PathBuf,
+    /// The account.
+    pub account: AccountId,
+    /// The Region of requests that name none.
+    pub region: Region,
+    /// The host in image names; `localhost:<port>` if it is not given.
+    pub registry_host: Option<RegistryHost>,
+    /// Services to use instead of the embedded ones.
+    pub endpoint_url: Option<String>,
+    /// Whether a push creates its repository.
+    pub create_on_push: bool,
+    /// The root of the account.
+    pub root: RootKey,
+}
+
+/// A server that listens.
+#[derive(Debug)]
+pub struct Server {
+    listener: TcpListener,
+    service: Service,
+    address: SocketAddr,
+}
+
+#[derive(Clone)]
+struct Service {
+    app: App,
+    embedded: Option<Arc<Embedded>>,
+}
+
+impl std::fmt::Debug for Service {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter.debug_struct("Service").finish_non_exhaustive()
+    }
+}
+
+/// Serves until a signal says to stop.
+pub async fn serve(options: ServeOptions) -> Result<(), Sentence> {
+    let data_dir = options.data_dir.clone();
+    let server = Server::bind(options, None).await?;
+    let (mut terminate, mut interrupt) = (stop_signal(SignalKind::terminate())?, stop_signal(SignalKind::interrupt())?);
+    let port = server.address.port();
+    credentials::write_endpoint(&data_dir, &format!("http://localhost:{port}"));
+    println!("ironwharf listening on http://{}", server.address);
+    println!(
+        "  log in:  ironwharf login-password | docker login --username AWS --password-stdin localhost:{port}\n\
+         \x20 or:      eval \"$(ironwharf credentials --format env)\" and use `aws ecr`\n\
+         \x20 push:    docker push localhost:{port}/hello:latest\n\
+         \x20 data:    {}",
+        data_dir.display()
+    );
+    let stop = async move {
+        tokio::select! { _ = terminate.recv() => {}, _ = interrupt.recv() => {} }
+    };
+    server.run(stop).await;
+    Ok(())
+}
+
+fn stop_signal(kind: SignalKind) -> Result<tokio::signal::unix::Signal, Sentence> {
+    signal(kind).map_err(|error| format!("cannot listen for signals: {error}"))
+}
+
+impl Server {
+    /// Opens the data folder and the port.
+    ///
+    /// # Errors
+    /// One sentence that says what is in the way.
+    pub async fn bind(options: ServeOptions, counts: Option<CallCounts>) -> Result<Self, Sentence> {
+        // The port first: it is the cheaper thing to find taken.
+        let listener = TcpListener::bind(options.listen).await.map_err(|error| {
+            format!("cannot listen on {}: {error}; choose another address with --listen", options.listen)
+        })?;
+        let address = listener.local_addr().map_err(|error| format!("cannot listen: {error}"))?;
+        let (regions, embedded) = open_regions(&options, counts)?;
+        let default_host = || RegistryHost::parse(&format!("localhost:{}", address.port()), false);
+        let registry_host = options.registry_host.map_or_else(default_host, Ok)?;
+        let RootKey { access_key_id, secret_access_key } = options.root;
+        let config = AppConfig {
+            region: options.region.clone(),
+            registry_host,
+            create_on_push: options.create_on_push,
+            serves_objects: embedded.is_some(),
+            roots: vec![RootCredentials { account: options.account, access_key_id, secret_access_key }],
+        };
+        let app = App::new(config, regions);
+        app.open_region(&options.region).await.map_err(|error| {
+            let source = std::error::Error::source(&error).map(ToString::to_string).unwrap_or_default();
+            format!("cannot open the storage of {}: {source}", options.region)
+        })?;
+        Ok(Self { listener, service: Service { app, embedded }, address })
+    }
+
+    /// The address that was bound.
+    #[must_use]
+    pub const fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Serves until `stop` is done; then finishes the requests in flight.
+    pub async fn run(self, stop: impl Future<Output = ()>) {
+        let Self { listener, service, .. } = self;
+        let graceful = GracefulShutdown::new();
+        let mut http = auto::Builder::new(TokioExecutor::new());
+        http.http1().timer(TokioTimer::new()).header_read_timeout(HEAD_TIME);
+        http.http2().timer(TokioTimer::new());
+        let http = Arc::new(http);
+        let mut stop = std::pin::pin!(stop);
+        loop {
+            let accepted = tokio::select! {
+                accepted = listener.accept() => accepted,
+                () = &mut stop => break,
+            };
+            let stream = match accepted {
+                Ok((stream, _)) => stream,
+                Err(error) => {
+                    // Out of file descriptors, usually: wait for some to come free.
+                    tracing::warn!(%error, "cannot accept a connection");
+                    tokio::time::sleep(Duration::from_millis(100)).await;
+                    continue;
+                }
+            };
+            let (service, http, watcher) = (service.clone(), Arc::clone(&http), graceful.watcher());
+            tokio::spawn(async move {
+                let Some(stream) = plain(stream).await else { return };
+                let connection = http.serve_connection(TokioIo::new(stream), service).into_owned();
+                if let Err(error) = watcher.watch(connection).await {
+                    tracing::debug!(error, "a connection ended");
+                }
+            });
+        }
+        drop(listener);
+        tracing::info!("stopping: finishing the requests in flight");
+        if tokio::time::timeout(GRACE, graceful.shutdown()).await.is_err() {
+            tracing::warn!("some requests did not finish in time");
+        }
+    }
+}
+
+/// The connection, unless it speaks TLS, which is answered at once.
+async fn plain(mut stream: TcpStream) -> Option<TcpStream> {
+    let mut first = [0];
+    let peeked = tokio::time::timeout(HEAD_TIME, stream.peek(&mut first)).await.ok()?.ok()?;
+    if peeked == 0 {
+        return None;
+    }
+    if first == [TLS_HANDSHAKE] {
+        // Whoever is gone before the answer does not need it.
+        let _ = stream.write_all(PLAIN_ONLY).await;
+        let _ = stream.shutdown().await;
+        return None;
+    }
+    // Answers are small and come in one piece: nothing to wait for.
+    stream.set_nodelay(true).ok()?;
+    Some(stream)
+}
+
+fn open_regions(
+    options: &ServeOptions,
+    counts: Option<CallCounts>,
+) -> Result<(Box<dyn Regions>, Option<Arc<Embedded>>), Sentence> {
+    if let Some(endpoint_url) = options.endpoint_url.clone() {
+        return Ok((Box::new(EndpointRegions { endpoint_url }), None));
+    }
+    let opened = Embedded::open(&options.data_dir, options.account.as_str());
+    let embedded = opened.map_err(|error: OpenError| error.to_string())?;
+    embedded.spawn_maintenance();
+    let embedded = Arc::new(embedded);
+    Ok((Box::new(EmbeddedRegions { embedded: Arc::clone(&embedded), counts }), Some(embedded)))
+}
+
+impl hyper::service::Service<Request<Incoming>> for Service {
+    type Response = Response<Body>;
+    type Error = Infallible;
+    type Future = Pin<Box<dyn Future<Output = Result<Response<Body>, Infallible>> + Send>>;
+
+    fn call(&self, request: Request<Incoming>) -> Self::Future {
+        let task = tokio::spawn(self.clone().answer(request));
+        Box::pin(async move {
+            Ok(task.await.unwrap_or_else(|error| {
+                tracing::error!(%error, "a request ended without an answer");
+                let mut response = Response::new(body::empty());
+                *response.status_mut() = StatusCode::INTERNAL_SERVER_ERROR;
+                response
+            }))
+        })
+    }
+}
+
+impl Service {
+    async fn answer(self, request: Request<Incoming>) -> Response<Body> {
+        match &self.embedded {
+            Some(embedded) => match object_region(request.uri().path()) {
+                Some(region) => serve_object(embedded, &region, request).await,
+                None => self.registry(request).await,
+            },
+            None => self.registry(request).await,
+        }
+    }
+
+    async fn registry(&self, request: Request<Incoming>) -> Response<Body> {
+        self.app.handle(request.map(|incoming| incoming.map_err(Into::into).boxed_unsync())).await
+    }
+}
+
+/// The Region whose bucket a path is in: `/ironwharf-<region>/<key>`.
+fn object_region(path: &str) -> Option<Region> {
+    let bucket = path.strip_prefix('/')?.split('/').next()?;
+    Region::parse(bucket.strip_prefix(BUCKET_PREFIX)?).ok()
+}
+
+/// A presigned URL. Its signature is all it needs; clients that followed our
+/// redirect to the same host still send what they logged in with.
+async fn serve_object(embedded: &Embedded, region: &Region, mut request: Request<Incoming>) -> Response<Body> {
+    request.headers_mut().remove(AUTHORIZATION);
+    let exists = embedded.existing_regions().is_ok_and(|regions| regions.iter().any(|name| name == region.as_str()));
+    let services = if exists { embedded.region(region.as_str()).ok() } else { None };
+    match services {
+        Some(services) => services.objects.serve(request).await.map(|object| object.map_err(Into::into).boxed_unsync()),
+        None => {
+            let mut response = Response::new(body::empty());
+            *response.status_mut() = StatusCode::FORBIDDEN;
+            response
+        }
+    }
+}

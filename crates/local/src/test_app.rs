@@ -1,0 +1,102 @@
+//! A registry for tests: its own port, its own folder, gone when dropped.
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::path::Path;
+
+use ironwharf_model::{AccountId, Region};
+use tokio::sync::oneshot;
+use tokio::task::JoinHandle;
+
+use crate::cli::Sentence;
+use crate::counting::CallCounts;
+use crate::credentials::RootKey;
+use crate::server::{ServeOptions, Server};
+
+/// A running registry.
+#[derive(Debug)]
+pub struct TestApp {
+    address: SocketAddr,
+    counts: CallCounts,
+    stop: Option<oneshot::Sender<()>>,
+    server: JoinHandle<()>,
+}
+
+/// What differs between tests.
+#[derive(Clone, Copy, Debug)]
+pub struct TestOptions {
+    /// Whether a push creates its repository.
+    pub create_on_push: bool,
+}
+
+impl Default for TestOptions {
+    fn default() -> Self {
+        Self { create_on_push: true }
+    }
+}
+
+impl TestApp {
+    /// The access key id of the root.
+    pub const ACCESS_KEY_ID: &str = "AKIATESTTESTTESTTEST";
+    /// Its secret.
+    pub const SECRET_ACCESS_KEY: &str = "test/secret/of/the/root/account";
+    /// The account.
+    pub const ACCOUNT: &str = "123456789012";
+    /// The Region.
+    pub const REGION: &str = "us-east-1";
+
+    /// Starts a registry over `data_dir`.
+    ///
+    /// # Errors
+    /// As [`Server::bind`].
+    pub async fn start(data_dir: &Path, options: TestOptions) -> Result<Self, Sentence> {
+        let counts = CallCounts::default();
+        let options = ServeOptions {
+            listen: SocketAddr::from(([127, 0, 0, 1], 0)),
+            data_dir: data_dir.to_owned(),
+            account: AccountId::parse(Self::ACCOUNT).map_err(|error| error.to_string())?,
+            region: Region::parse(Self::REGION).map_err(|error| error.to_string())?,
+            registry_host: None,
+            endpoint_url: None,
+            create_on_push: options.create_on_push,
+            root: RootKey {
+                access_key_id: Self::ACCESS_KEY_ID.to_owned(),
+                secret_access_key: Self::SECRET_ACCESS_KEY.to_owned(),
+            },
+        };
+        let server = Server::bind(options, Some(counts.clone())).await?;
+        let address = server.address();
+        let (stop, stopped) = oneshot::channel();
+        let server = tokio::spawn(server.run(async move {
+            // A dropped sender means the same as a sent word.
+            let _ = stopped.await;
+        }));
+        Ok(Self { address, counts, stop: Some(stop), server })
+    }
+
+    /// `127.0.0.1:<port>`.
+    #[must_use]
+    pub fn host(&self) -> String {
+        self.address.to_string()
+    }
+
+    /// `http://127.0.0.1:<port>`.
+    #[must_use]
+    pub fn url(&self) -> String {
+        format!("http://{}", self.address)
+    }
+
+    /// The calls to the services since the last time.
+    #[must_use]
+    pub fn take_counts(&self) -> BTreeMap<String, u64> {
+        self.counts.take()
+    }
+
+    /// Stops the registry and waits until it is gone, so that its folder can
+    /// be opened again.
+    pub async fn stop(mut self) {
+        drop(self.stop.take());
+        // The task ends by itself; a panic in it was a failed test already.
+        let _ = (&mut self.server).await;
+    }
+}

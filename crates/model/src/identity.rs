@@ -1,0 +1,137 @@
+//! Who is asking, and of which registry: accounts, Regions, principals.
+
+use crate::error::{Error, Result};
+
+/// A 12-digit AWS account id; the id of a tenant and of its registry.
+///
+/// Invariant: exactly 12 ASCII digits. Every tenant key prefix is built from
+/// this type, so a wildcard or a separator can never reach a key builder.
+#[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct AccountId(String);
+
+impl AccountId {
+    /// Parses an account id (`registryId` in the API).
+    pub fn parse(text: &str) -> Result<Self> {
+        if text.len() == 12 && text.bytes().all(|byte| byte.is_ascii_digit()) {
+            return Ok(Self(text.to_owned()));
+        }
+        Err(Error::invalid_parameter(
+            "registryId",
+            format!("'{}' must be an account id of 12 digits", crate::error::quoted(text)),
+        ))
+    }
+
+    /// The 12 digits.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+/// A Region name such as `us-east-1`.
+///
+/// Invariant: lower-case ASCII letters, digits and single hyphens, at most 32
+/// bytes, at least two hyphens, ending in a digit: safe as a folder and bucket name.
+#[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Region(String);
+
+impl Region {
+    /// Parses a Region name by its form; whether it is served is a question
+    /// for the caller.
+    pub fn parse(text: &str) -> Result<Self> {
+        let mut parts = text.split('-');
+        let mut count = 0;
+        let parts_are_plain = parts.all(|part| {
+            count += 1;
+            !part.is_empty()
+                && part.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit())
+        });
+        let starts_with_letter = text.bytes().next().is_some_and(|byte| byte.is_ascii_lowercase());
+        let ends_with_digit = text.bytes().last().is_some_and(|byte| byte.is_ascii_digit());
+        if parts_are_plain && starts_with_letter && ends_with_digit && count >= 3 && text.len() <= 32 {
+            return Ok(Self(text.to_owned()));
+        }
+        Err(Error::invalid_parameter(
+            "region",
+            format!("'{}' is not a Region name such as us-east-1", crate::error::quoted(text)),
+        ))
+    }
+
+    /// The name.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+/// An authenticated caller.
+///
+/// For now the only kind is the root of an account; users, roles and sessions
+/// join here with the identity service.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Principal {
+    /// The account the caller belongs to.
+    pub account: AccountId,
+    /// The caller's ARN, as policies and messages name it.
+    pub arn: String,
+    /// The access key the request (or the login token) was made with.
+    pub access_key_id: String,
+}
+
+impl Principal {
+    /// The root of `account`, holding `access_key_id`.
+    #[must_use]
+    pub fn root(account: AccountId, access_key_id: impl Into<String>) -> Self {
+        Self {
+            arn: format!("arn:aws:iam::{account}:root"),
+            account,
+            access_key_id: access_key_id.into(),
+        }
+    }
+
+    /// Whether this is its account's root.
+    #[must_use]
+    pub fn is_root(&self) -> bool {
+        self.arn == format!("arn:aws:iam::{}:root", self.account)
+    }
+}
+
+macro_rules! display_as_str {
+    ($($type:ty),*) => {$(
+        impl std::fmt::Display for $type {
+            fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                formatter.write_str(self.as_str())
+            }
+        }
+        impl std::fmt::Debug for $type {
+            fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                formatter.write_str(self.as_str())
+            }
+        }
+    )*};
+}
+pub(crate) use display_as_str;
+display_as_str!(AccountId, Region);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn account_ids_are_twelve_digits() {
+        assert!(AccountId::parse("000000000000").is_ok());
+        for bad in ["", "00000000000", "0000000000000", "00000000000*", "0000000000٠٠", "00000000000#"] {
+            assert!(AccountId::parse(bad).is_err(), "{bad:?}");
+        }
+    }
+
+    #[test]
+    fn regions_are_safe_path_components() {
+        for good in ["us-east-1", "us-gov-west-1", "ap-southeast-7", "us-iso-east-1"] {
+            assert!(Region::parse(good).is_ok(), "{good:?}");
+        }
+        for bad in ["", "..", "us-east", "us--1", "US-EAST-1", "us-east-1/..", "-us-east-1", "us east-1", "1-2-3"] {
+            assert!(Region::parse(bad).is_err(), "{bad:?}");
+        }
+    }
+}

@@ -1,0 +1,26 @@
+//! The vocabulary of the registry: names, digests, tags, ARNs, media types,
+//! manifests and the one error type.
+//!
+//! Invariant: nothing here does IO or reads a clock.
+//! Invariant: a value of one of these types is valid; there is no other way to
+//! make one than its `parse`. Storage keys are only ever built from them.
+
+pub mod arn;
+pub mod digest;
+pub mod error;
+pub mod identity;
+pub mod manifest;
+pub mod media_type;
+pub mod mutability;
+pub mod repository;
+pub mod strict_json;
+pub mod tag;
+
+pub use arn::RepositoryArn;
+pub use digest::{Algorithm, Digest};
+pub use error::{Error, Result};
+pub use identity::{AccountId, Principal, Region};
+pub use manifest::Manifest;
+pub use mutability::TagMutability;
+pub use repository::RepositoryName;
+pub use tag::{ImageIdentifier, Reference, Tag};

@@ -1,0 +1,7 @@
+//! Decisions that need nothing but their arguments.
+//!
+//! Invariant: nothing here does IO, reads a clock or fails; evaluation is
+//! linear in its input, whatever the pattern.
+
+pub mod tags;
+pub mod wildcard;

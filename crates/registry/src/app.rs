@@ -1,0 +1,168 @@
+//! The front door: every request of either protocol enters here.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use http::header::{ALLOW, CACHE_CONTROL, CONTENT_RANGE, CONTENT_TYPE, HeaderName, HeaderValue, WWW_AUTHENTICATE};
+use http::{Method, Request, Response, StatusCode};
+use ironwharf_cloud::random;
+use ironwharf_model::{Error, Result};
+use ironwharf_wire::error;
+use tracing::Instrument as _;
+
+use crate::body::{self, Body};
+use crate::config::AppConfig;
+use crate::region::{OpenRegions, Regions};
+use crate::{aws, oci};
+
+/// The header that carries the id of a request, as AWS names it.
+const REQUEST_ID: HeaderName = HeaderName::from_static("x-amzn-requestid");
+
+/// The header of the Docker registry API version.
+const API_VERSION: HeaderName = HeaderName::from_static("docker-distribution-api-version");
+
+/// A registry: stateless handlers over the storage of its Regions.
+#[derive(Clone)]
+pub struct App {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    config: AppConfig,
+    regions: OpenRegions,
+}
+
+/// Which protocol a request speaks, which decides how its errors are sent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Protocol {
+    Oci,
+    Aws,
+}
+
+impl App {
+    /// A registry with this configuration.
+    #[must_use]
+    pub fn new(config: AppConfig, regions: Box<dyn Regions>) -> Self {
+        Self { inner: Arc::new(Inner { config, regions: OpenRegions::new(regions) }) }
+    }
+
+    pub(crate) fn config(&self) -> &AppConfig {
+        &self.inner.config
+    }
+
+    pub(crate) fn regions(&self) -> &OpenRegions {
+        &self.inner.regions
+    }
+
+    /// Opens a Region ahead of the first request for it.
+    pub async fn open_region(&self, region: &ironwharf_model::Region) -> Result<()> {
+        self.regions().get(region, true).await.map(drop)
+    }
+
+    /// Answers a request. Never fails: errors are answers too.
+    pub async fn handle(&self, request: Request<Body>) -> Response<Body> {
+        let request_id = random::uuid();
+        let method = request.method().clone();
+        // The query can hold a signature; only the path is logged.
+        let path = ironwharf_model::error::quoted(request.uri().path());
+        let span = tracing::info_span!("request", id = %request_id, %method, path);
+        let started = Instant::now();
+        let mut response = self.route(request).instrument(span.clone()).await;
+        if let Ok(value) = HeaderValue::from_str(&request_id) {
+            response.headers_mut().insert(REQUEST_ID, value);
+        }
+        let status = response.status().as_u16();
+        let elapsed_ms = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX);
+        span.in_scope(|| tracing::info!(status, elapsed_ms, "answered"));
+        response
+    }
+
+    async fn route(&self, request: Request<Body>) -> Response<Body> {
+        let (parts, mut body) = request.into_parts();
+        let path = parts.uri.path();
+        let (protocol, answer) = if path == "/v2" || path.starts_with("/v2/") {
+            (Protocol::Oci, oci::answer(self, &parts, &mut body).await)
+        } else if path == "/healthz" {
+            (Protocol::Oci, health(&parts.method))
+        } else if path == "/" && parts.method == Method::POST {
+            (Protocol::Aws, aws::answer(self, &parts, &mut body).await)
+        } else {
+            (Protocol::Oci, Err(Error::RouteNotFound { path: path.to_owned() }))
+        };
+        let mut response = match answer {
+            Ok(response) => response,
+            Err(error) => {
+                body::drain(&mut body).await;
+                self.error_response(protocol, &parts, &error)
+            }
+        };
+        if protocol == Protocol::Oci {
+            response.headers_mut().insert(API_VERSION, HeaderValue::from_static("registry/2.0"));
+        }
+        response
+    }
+
+    fn error_response(&self, protocol: Protocol, parts: &http::request::Parts, error: &Error) -> Response<Body> {
+        if let Error::Internal(source) = error {
+            tracing::error!(error = source.as_ref() as &dyn std::error::Error, "internal error");
+        } else {
+            tracing::debug!(%error, "refused");
+        }
+        let codes = error::codes(error);
+        let (status, content_type, body) = match protocol {
+            Protocol::Oci => (codes.oci_status, "application/json", error::oci_body(error)),
+            Protocol::Aws => (codes.aws_status, "application/x-amz-json-1.1", error::aws_body(error)),
+        };
+        let body = if parts.method == Method::HEAD { body::empty() } else { body::full(body.to_string()) };
+        let mut response = Response::new(body);
+        *response.status_mut() = status;
+        let headers = response.headers_mut();
+        headers.insert(CONTENT_TYPE, HeaderValue::from_static(content_type));
+        headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+        let mut insert = |name: HeaderName, value: &str| {
+            if let Ok(value) = HeaderValue::from_str(value) {
+                headers.insert(name, value);
+            }
+        };
+        match error {
+            Error::NotAuthenticated => insert(WWW_AUTHENTICATE, &self.challenge(parts)),
+            Error::MethodNotAllowed { allow, .. } => insert(ALLOW, allow),
+            Error::RangeNotSatisfiable { total_bytes, .. } => insert(CONTENT_RANGE, &format!("bytes */{total_bytes}")),
+            Error::LayerPartOutOfOrder { expected_byte, .. } => {
+                insert(http::header::RANGE, &ironwharf_wire::range::upload_range(*expected_byte));
+            }
+            _ => {}
+        }
+        response
+    }
+
+    /// The challenge for an anonymous data plane request, in ECR's form.
+    fn challenge(&self, parts: &http::request::Parts) -> String {
+        let config = self.config();
+        let account = config.roots.first().map(|root| &root.account);
+        let host = match (host(parts), account) {
+            (Some(host), _) => host.to_owned(),
+            (None, Some(account)) => config.registry_host.host(account, &config.region),
+            (None, None) => "localhost".to_owned(),
+        };
+        format!("Basic realm=\"https://{host}/\",service=\"ecr.amazonaws.com\"")
+    }
+}
+
+/// The host a request was sent to, if it is one that can stand in a header.
+pub(crate) fn host(parts: &http::request::Parts) -> Option<&str> {
+    let header = parts.headers.get(http::header::HOST).and_then(|value| value.to_str().ok());
+    let host = header.or_else(|| parts.uri.authority().map(http::uri::Authority::as_str))?;
+    let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'-' | b':' | b'[' | b']');
+    (!host.is_empty() && host.len() <= 255 && host.bytes().all(is_plain)).then_some(host)
+}
+
+fn health(method: &Method) -> Result<Response<Body>> {
+    if method != Method::GET && method != Method::HEAD {
+        return Err(Error::MethodNotAllowed { method: method.to_string(), allow: "GET, HEAD" });
+    }
+    let mut response = Response::new(body::full("ok\n"));
+    *response.status_mut() = StatusCode::OK;
+    response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("text/plain"));
+    Ok(response)
+}

@@ -1,0 +1,53 @@
+//! The ECR API: AWS JSON 1.1 over `POST /`.
+
+use http::header::{CONTENT_TYPE, HeaderName, HeaderValue};
+use http::request::Parts;
+use http::Response;
+use ironwharf_model::error::SignatureFailure;
+use ironwharf_model::{Error, Result};
+use ironwharf_wire::ecr::{OperationName, TARGET_PREFIX};
+use ironwharf_wire::sigv4;
+use time::OffsetDateTime;
+
+use crate::app::App;
+use crate::authenticate;
+use crate::body::{self, Body};
+use crate::ops;
+
+/// The header that names the operation.
+const TARGET: HeaderName = HeaderName::from_static("x-amz-target");
+
+/// The largest request: a layer part of 20 MiB in base64, with room around it.
+const MAX_REQUEST_BYTES: usize = 30 * 1024 * 1024;
+
+/// Answers an API request.
+pub(crate) async fn answer(app: &App, parts: &Parts, body: &mut Body) -> Result<Response<Body>> {
+    let query = parts.uri.query().unwrap_or_default();
+    // Nobody gets to send megabytes before saying who they are.
+    if !parts.headers.contains_key(http::header::AUTHORIZATION) && query.is_empty() {
+        let message = "Missing Authentication Token".to_owned();
+        return Err(Error::Signature { failure: SignatureFailure::Missing, message });
+    }
+    let bytes = body::read(body, MAX_REQUEST_BYTES).await?;
+    let request = sigv4::Request {
+        method: parts.method.as_str(),
+        path: parts.uri.path(),
+        query,
+        authority: parts.uri.authority().map(http::uri::Authority::as_str),
+        headers: &parts.headers,
+        body: &bytes,
+    };
+    let caller = authenticate::by_signature(app.config(), app.regions(), &request, OffsetDateTime::now_utc()).await?;
+    let operation = operation(parts)?;
+    let output = ops::dispatch(app, parts, caller, operation, &bytes).await?;
+    let mut response = Response::new(body::full(output));
+    response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/x-amz-json-1.1"));
+    Ok(response)
+}
+
+fn operation(parts: &Parts) -> Result<OperationName> {
+    let target = parts.headers.get(TARGET).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    let name = target.strip_prefix(TARGET_PREFIX).map(|name| name.trim_start_matches('.'));
+    let operation = name.and_then(OperationName::parse);
+    operation.ok_or_else(|| Error::UnknownOperation { operation: target.to_owned() })
+}

@@ -1,0 +1,121 @@
+//! What an operator decides.
+
+use ironwharf_model::{AccountId, Region};
+
+/// The configuration of a running registry.
+#[derive(Clone, Debug)]
+pub struct AppConfig {
+    /// The Region of requests that name none.
+    pub region: Region,
+    /// The host clients reach the registry at.
+    pub registry_host: RegistryHost,
+    /// Whether a push to a repository that is not there creates it.
+    pub create_on_push: bool,
+    /// Whether this process serves the object store on its own port, so that
+    /// downloads are redirected to the host the caller is talking to.
+    pub serves_objects: bool,
+    /// The root of each account.
+    pub roots: Vec<RootCredentials>,
+}
+
+/// The root credentials of an account.
+#[derive(Clone)]
+pub struct RootCredentials {
+    /// The account.
+    pub account: AccountId,
+    /// The access key id.
+    pub access_key_id: String,
+    /// The secret access key.
+    pub secret_access_key: String,
+}
+
+impl std::fmt::Debug for RootCredentials {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter
+            .debug_struct("RootCredentials")
+            .field("account", &self.account)
+            .field("access_key_id", &self.access_key_id)
+            .finish_non_exhaustive()
+    }
+}
+
+/// A template for the host of a registry: `localhost:5100`, or
+/// `{account}.dkr.ecr.{region}.amazonaws.com`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RegistryHost {
+    template: String,
+    tls: bool,
+}
+
+impl RegistryHost {
+    /// Checks a template.
+    ///
+    /// # Errors
+    /// A sentence, if it is not a host with an optional port after its
+    /// placeholders are filled in.
+    pub fn parse(template: &str, tls: bool) -> Result<Self, String> {
+        let filled = template.replace("{account}", "000000000000").replace("{region}", "us-east-1");
+        let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'-' | b':' | b'[' | b']');
+        let is_host = filled.bytes().all(is_plain) && filled.parse::<http::uri::Authority>().is_ok();
+        if is_host {
+            Ok(Self { template: template.to_owned(), tls })
+        } else {
+            Err(format!("'{template}' is not a host name: use a host with an optional port, with {{account}} and {{region}} where they belong"))
+        }
+    }
+
+    /// The host of an account's registry in a Region, as image names start.
+    #[must_use]
+    pub fn host(&self, account: &AccountId, region: &Region) -> String {
+        self.template.replace("{account}", account.as_str()).replace("{region}", region.as_str())
+    }
+
+    /// What a host says of the registry it stands for, if it is of the
+    /// template's form: the account and the Region, where the template has them.
+    #[must_use]
+    pub fn read(&self, host: &str) -> Option<(Option<AccountId>, Option<Region>)> {
+        let (mut account, mut region) = (None, None);
+        let (mut template, mut rest) = (self.template.as_str(), host);
+        while let Some((literal, after)) = template.split_once('{') {
+            rest = rest.strip_prefix(literal)?;
+            let (placeholder, after) = after.split_once('}')?;
+            // A value ends where the next literal character stands.
+            let end = after.chars().next().map_or(Some(rest.len()), |next| rest.find(next))?;
+            let (value, remaining) = rest.split_at_checked(end)?;
+            match placeholder {
+                "account" => account = Some(AccountId::parse(value).ok()?),
+                _ => region = Some(Region::parse(value).ok()?),
+            }
+            (template, rest) = (after, remaining);
+        }
+        (template == rest).then_some((account, region))
+    }
+
+    /// The URL of an account's registry in a Region.
+    #[must_use]
+    pub fn endpoint(&self, account: &AccountId, region: &Region) -> String {
+        let scheme = if self.tls { "https" } else { "http" };
+        format!("{scheme}://{}", self.host(account, region))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn hosts_are_filled_in() {
+        let account = AccountId::parse("123456789012").unwrap();
+        let region = Region::parse("eu-west-1").unwrap();
+        let host = RegistryHost::parse("{account}.dkr.ecr.{region}.amazonaws.com", true).unwrap();
+        assert_eq!(host.endpoint(&account, &region), "https://123456789012.dkr.ecr.eu-west-1.amazonaws.com");
+        assert_eq!(host.read("123456789012.dkr.ecr.eu-west-1.amazonaws.com"), Some((Some(account), Some(region))));
+        for other in ["localhost:5100", "12.dkr.ecr.eu-west-1.amazonaws.com", "123456789012.dkr.ecr.eu-west-1.amazonaws.com:1"] {
+            assert_eq!(host.read(other), None, "{other}");
+        }
+        assert_eq!(RegistryHost::parse("localhost:5100", false).unwrap().read("localhost:5100"), Some((None, None)));
+        for bad in ["", "a b", "http://x", "x/y", "{acount}.example.com", "x?y"] {
+            assert!(RegistryHost::parse(bad, false).is_err(), "{bad:?}");
+        }
+    }
+}

@@ -1,0 +1,111 @@
+//! Deleting images and tags: the one decision behind `DELETE manifests` and
+//! `BatchDeleteImage`.
+
+use ironwharf_cloud::table::{ImageRecord, RepositoryKey, StoredManifest, jittered};
+use ironwharf_model::{Digest, Error, ImageIdentifier, Manifest, Result, Tag};
+
+use crate::authorize::Permit;
+use crate::pull_image;
+use crate::repositories::{id as repository_id, not_found};
+
+/// How often a deletion is decided again because something changed under it.
+const TRIES: u32 = 100;
+
+/// Whether removing an image's last tag removes the image.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum LastTag {
+    /// It does (`BatchDeleteImage`).
+    DeletesImage,
+    /// It does not (OCI Distribution 1.1, "Deleting tags").
+    LeavesImage,
+}
+
+/// Deletes an image with all its tags; the tags it had.
+pub(crate) async fn delete_image(permit: &Permit, repository: &RepositoryKey, digest: &Digest) -> Result<Vec<String>> {
+    let table = &permit.region().cloud.table;
+    for tries in 0..TRIES {
+        let state = table.push_state(repository, digest, None, &[]).await?;
+        if state.repository.is_none_or(|current| current.key != *repository) {
+            return Err(not_found(&repository.account, &repository.name));
+        }
+        let Some(image) = state.image else { return Err(image_not_found(repository, Some(digest), None)) };
+        if try_delete(permit, repository, &image).await? {
+            return Ok(image.tags);
+        }
+        tokio::time::sleep(jittered(tries.min(5))).await;
+    }
+    Err(Error::internal(format!("the deletion of an image was decided {TRIES} times and something changed each time")))
+}
+
+/// Removes a tag; the image it named. With `expected`, only from that image.
+pub(crate) async fn delete_tag(
+    permit: &Permit,
+    repository: &RepositoryKey,
+    tag: &Tag,
+    expected: Option<&Digest>,
+    last_tag: LastTag,
+) -> Result<Digest> {
+    let table = &permit.region().cloud.table;
+    for tries in 0..TRIES {
+        let (current, record) = table.tagged_manifest(repository, tag).await?;
+        if current.is_none_or(|current| current.key != *repository) {
+            return Err(not_found(&repository.account, &repository.name));
+        }
+        let named = record.map(|record| record.digest).filter(|digest| expected.is_none_or(|expected| expected == digest));
+        let Some(digest) = named else { return Err(image_not_found(repository, expected, Some(tag))) };
+        let is_last = |image: &ImageRecord| image.tags.iter().all(|other| other == tag.as_str());
+        let deletes_image = match last_tag {
+            LastTag::LeavesImage => None,
+            LastTag::DeletesImage => {
+                let found = table.image_records(repository, std::slice::from_ref(&digest)).await?;
+                found.into_iter().next().filter(is_last)
+            }
+        };
+        let done = match deletes_image {
+            // An index may hold on to an image that loses its last tag.
+            Some(image) if image.parents == 0 => try_delete(permit, repository, &image).await?,
+            _ => table.remove_tag(repository, tag, &digest).await?.is_ok(),
+        };
+        if done {
+            return Ok(digest);
+        }
+        tokio::time::sleep(jittered(tries.min(5))).await;
+    }
+    Err(Error::internal(format!("the deletion of a tag was decided {TRIES} times and something changed each time")))
+}
+
+/// Deletes an image as it was read; `false` if it changed since.
+async fn try_delete(permit: &Permit, repository: &RepositoryKey, image: &ImageRecord) -> Result<bool> {
+    if image.parents > 0 {
+        return Err(Error::ImageReferencedByIndex { parents: image.parents });
+    }
+    let region = permit.region();
+    let table = &region.cloud.table;
+    let (_, stored) = table.manifest(repository, &image.digest).await?;
+    let Some(stored) = stored else { return Ok(false) };
+    let where_stored = match &stored.manifest {
+        StoredManifest::Inline(_) => StoredManifest::Inline(Vec::new()),
+        StoredManifest::Object(object) => StoredManifest::Object(object.clone()),
+    };
+    let loaded = pull_image::load(region, stored).await?;
+    let manifest = Manifest::parse(&loaded.bytes, Some(&loaded.media_type)).map_err(Error::internal)?;
+    let digests = |descriptors: Vec<&ironwharf_model::manifest::Descriptor>| -> Vec<Digest> {
+        descriptors.into_iter().map(|descriptor| descriptor.digest.clone()).collect()
+    };
+    let (children, blobs) = (digests(manifest.children()), digests(manifest.required_blobs()));
+    let now_s = permit.caller().now_s();
+    if table.delete_image(repository, image, &where_stored, &children, &blobs, now_s).await?.is_err() {
+        return Ok(false);
+    }
+    // The image is gone; its own references go with it, those of others stay.
+    // What a crash leaves here, the review finds.
+    table.remove_references(repository, &image.digest, &image.push, &blobs).await?;
+    Ok(true)
+}
+
+fn image_not_found(repository: &RepositoryKey, digest: Option<&Digest>, tag: Option<&Tag>) -> Error {
+    Error::ImageNotFound {
+        repository: repository_id(&repository.account, &repository.name),
+        image: ImageIdentifier { digest: digest.map(ToString::to_string), tag: tag.map(ToString::to_string) },
+    }
+}

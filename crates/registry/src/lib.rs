@@ -1,0 +1,31 @@
+//! The registry: one set of handlers for OCI Distribution and the ECR API,
+//! over the same state.
+//!
+//! A request goes through the same steps on both protocols: it is parsed, its
+//! sender is authenticated, the action is authorized, the handler runs.
+//!
+//! Invariant: a handler takes a [`authorize::Permit`], and only
+//! [`authorize::authorize`] makes one; what is not authorized does not run.
+//! Invariant: no handler keeps state between requests but caches that may be
+//! dropped at any time.
+
+pub mod app;
+pub mod authenticate;
+pub mod authorize;
+pub mod aws;
+pub mod body;
+pub mod config;
+mod delete_image;
+mod keyring;
+pub mod oci;
+pub mod ops;
+mod pull_image;
+mod push_image;
+mod region;
+mod repositories;
+mod upload;
+
+pub use app::App;
+pub use body::Body;
+pub use config::{AppConfig, RegistryHost, RootCredentials};
+pub use region::{Regions, SingleRegion};

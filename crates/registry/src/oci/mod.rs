@@ -1,0 +1,163 @@
+//! OCI Distribution 1.1: the data plane.
+//!
+//! | route | action |
+//! |---|---|
+//! | `GET /v2/` | none: any good token |
+//! | `GET /v2/_catalog` | `ecr:DescribeRepositories` |
+//! | tags | `ecr:ListImages` |
+//! | GET and HEAD manifests, referrers | `ecr:BatchGetImage` |
+//! | PUT manifests | `ecr:PutImage` |
+//! | DELETE manifests and blobs | `ecr:BatchDeleteImage` |
+//! | HEAD blobs | `ecr:BatchCheckLayerAvailability` |
+//! | GET blobs | `ecr:GetDownloadUrlForLayer` |
+//! | POST uploads | `ecr:InitiateLayerUpload` |
+//! | GET, PATCH and DELETE uploads | `ecr:UploadLayerPart` |
+//! | PUT uploads | `ecr:CompleteLayerUpload` |
+
+mod blobs;
+mod listings;
+mod manifests;
+mod uploads;
+
+use std::sync::Arc;
+
+use http::header::{HeaderName, HeaderValue};
+use http::request::Parts;
+use http::{Response, StatusCode};
+use ironwharf_cloud::table::Repository;
+use ironwharf_model::{Digest, Error, Reference, RepositoryName, Result};
+use ironwharf_wire::paging::{Query, QueryError};
+use ironwharf_wire::route::{Route, RouteError};
+use time::OffsetDateTime;
+
+use crate::app::{App, host};
+use crate::authenticate::{self, Caller};
+use crate::authorize::{Permit, Resource, authorize};
+use crate::body::{self, Body};
+
+/// The header with a manifest's or blob's digest.
+const CONTENT_DIGEST: HeaderName = HeaderName::from_static("docker-content-digest");
+
+/// Answers a data plane request.
+pub(crate) async fn answer(app: &App, parts: &Parts, body: &mut Body) -> Result<Response<Body>> {
+    let caller = authenticate::by_token(app.config(), app.regions(), &parts.headers, OffsetDateTime::now_utc()).await?;
+    let route = parse(parts)?;
+    let registry = addressed_registry(app, parts, &caller)?;
+    let Some(action) = action(&route) else { return Ok(base()) };
+    let resource = match route.name() {
+        None => Resource::Registry { account: registry },
+        Some(name) => Resource::Repository { account: registry, name: RepositoryName::parse(name)? },
+    };
+    let permit = authorize(caller, action, resource)?;
+    let call = Call { app, parts, permit: &permit };
+    match route {
+        Route::Base => Ok(base()),
+        Route::Catalog => listings::catalog(&call).await,
+        Route::TagsList { .. } => listings::tags(&call).await,
+        Route::Referrers { digest, .. } => listings::referrers(&call, &Digest::parse(digest)?).await,
+        Route::ManifestGet { reference, .. } => manifests::get(&call, &Reference::parse(reference)?, true).await,
+        Route::ManifestHead { reference, .. } => manifests::get(&call, &Reference::parse(reference)?, false).await,
+        Route::ManifestPut { reference, .. } => manifests::put(&call, &Reference::parse(reference)?, body).await,
+        Route::ManifestDelete { reference, .. } => manifests::delete(&call, &Reference::parse(reference)?).await,
+        Route::BlobHead { digest, .. } => blobs::head(&call, &Digest::parse(digest)?).await,
+        Route::BlobGet { digest, .. } => blobs::get(&call, &Digest::parse(digest)?).await,
+        Route::BlobDelete { digest, .. } => blobs::delete(&call, &Digest::parse(digest)?).await,
+        Route::UploadStart { .. } => uploads::start(&call, body).await,
+        Route::UploadStatus { upload, .. } => uploads::status(&call, upload).await,
+        Route::UploadPatch { upload, .. } => uploads::append(&call, upload, body).await,
+        Route::UploadFinish { upload, .. } => uploads::finish(&call, upload, body).await,
+        Route::UploadCancel { upload, .. } => uploads::cancel(&call, upload).await,
+    }
+}
+
+/// The IAM action behind a route; none for the version check, which every
+/// good token passes.
+const fn action(route: &Route<'_>) -> Option<&'static str> {
+    match route {
+        Route::Base => None,
+        Route::Catalog => Some("ecr:DescribeRepositories"),
+        Route::TagsList { .. } => Some("ecr:ListImages"),
+        Route::ManifestGet { .. } | Route::ManifestHead { .. } | Route::Referrers { .. } => Some("ecr:BatchGetImage"),
+        Route::ManifestPut { .. } => Some("ecr:PutImage"),
+        Route::ManifestDelete { .. } | Route::BlobDelete { .. } => Some("ecr:BatchDeleteImage"),
+        Route::BlobHead { .. } => Some("ecr:BatchCheckLayerAvailability"),
+        Route::BlobGet { .. } => Some("ecr:GetDownloadUrlForLayer"),
+        Route::UploadStart { .. } => Some("ecr:InitiateLayerUpload"),
+        Route::UploadStatus { .. } | Route::UploadPatch { .. } | Route::UploadCancel { .. } => {
+            Some("ecr:UploadLayerPart")
+        }
+        Route::UploadFinish { .. } => Some("ecr:CompleteLayerUpload"),
+    }
+}
+
+fn parse(parts: &Parts) -> Result<Route<'_>> {
+    let path = parts.uri.path();
+    Route::parse(&parts.method, path).map_err(|error| match error {
+        RouteError::NotFound => Error::RouteNotFound { path: path.to_owned() },
+        RouteError::MethodNotAllowed { allow } => Error::MethodNotAllowed { method: parts.method.to_string(), allow },
+        RouteError::NameInvalid { name, .. } => Error::RepositoryNameInvalid { name },
+    })
+}
+
+/// The registry whose host the request was sent to. A host that names no
+/// account stands for the caller's own; one that names a Region takes the
+/// tokens of that Region only, as on AWS.
+fn addressed_registry(app: &App, parts: &Parts, caller: &Caller) -> Result<ironwharf_model::AccountId> {
+    let addressed = host(parts).and_then(|host| app.config().registry_host.read(host));
+    let (account, region) = addressed.unwrap_or((None, None));
+    if region.is_some_and(|region| region != *caller.region()) {
+        return Err(Error::TokenRefused);
+    }
+    Ok(account.unwrap_or_else(|| caller.principal.account.clone()))
+}
+
+/// An authorized request.
+struct Call<'a> {
+    app: &'a App,
+    parts: &'a Parts,
+    permit: &'a Permit,
+}
+
+impl Call<'_> {
+    fn query(&self) -> Result<Query<'_>> {
+        Query::parse(self.parts.uri.query().unwrap_or_default()).map_err(query_error)
+    }
+
+    /// The repository a push goes to, created if the registry and the caller's
+    /// rights allow it.
+    async fn repository_for_push(&self) -> Result<Arc<Repository>> {
+        let (registry, name) = (self.permit.registry(), self.permit.repository()?);
+        let resource = Resource::Repository { account: registry.clone(), name: name.clone() };
+        let may_create = self.app.config().create_on_push && self.permit.also("ecr:CreateRepository", &resource);
+        let now_ms = self.permit.caller().now_ms();
+        self.permit.region().repository_for_push(registry, name, may_create, now_ms).await
+    }
+
+    /// A header that may be there once.
+    fn header(&self, name: &HeaderName) -> Result<Option<&str>> {
+        let Some(value) = self.parts.headers.get(name) else { return Ok(None) };
+        let invalid = || Error::invalid_parameter(name.as_str(), "the header must be visible ASCII");
+        value.to_str().map(Some).map_err(|_| invalid())
+    }
+}
+
+fn query_error(error: QueryError) -> Error {
+    Error::invalid_parameter("query", error.to_string())
+}
+
+fn base() -> Response<Body> {
+    let mut response = Response::new(body::full("{}"));
+    response.headers_mut().insert(http::header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    response
+}
+
+/// An answer without a body. Header values are made of parsed types.
+fn respond<const N: usize>(status: StatusCode, headers: [(HeaderName, String); N]) -> Result<Response<Body>> {
+    let mut response = Response::new(body::empty());
+    *response.status_mut() = status;
+    for (name, value) in headers {
+        let value = HeaderValue::try_from(value).map_err(Error::internal)?;
+        response.headers_mut().append(name, value);
+    }
+    Ok(response)
+}

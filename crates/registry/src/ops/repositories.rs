@@ -1,0 +1,205 @@
+//! Repositories: create, describe, delete.
+
+use std::collections::BTreeMap;
+
+use ironwharf_cloud::table::{Encryption, Repository};
+use ironwharf_model::{Error, RepositoryArn, RepositoryName, Result, TagMutability};
+use ironwharf_wire::ecr::shapes::{
+    CreateRepositoryRequest, CreateRepositoryResponse, DeleteRepositoryRequest, DeleteRepositoryResponse,
+    DescribeRepositoriesRequest, DescribeRepositoriesResponse, EncryptionConfiguration, EncryptionType,
+    ImageScanningConfiguration, ImageTagMutability, ImageTagMutabilityExclusionFilter,
+    ImageTagMutabilityExclusionFilterType, Repository as RepositoryShape, Tag,
+};
+use ironwharf_wire::ecr::{OperationName, Timestamp};
+
+use super::paging::PageRequest;
+use super::{Call, Operation, Target};
+use crate::repositories::{id as repository_id, not_found, with_defaults};
+
+/// The most resource tags on a repository.
+const MAX_LABELS: usize = 50;
+
+pub(super) struct CreateRepository;
+
+impl Operation for CreateRepository {
+    const NAME: OperationName = OperationName::CreateRepository;
+    type Input = CreateRepositoryRequest;
+    type Output = CreateRepositoryResponse;
+
+    fn target(input: &Self::Input) -> Target<'_> {
+        Target { registry_id: input.registry_id.as_deref(), repository: Some(&input.repository_name) }
+    }
+
+    async fn run(call: &Call<'_>, input: Self::Input) -> Result<Self::Output> {
+        let permit = &call.permit;
+        let filters = input.image_tag_mutability_exclusion_filters.unwrap_or_default();
+        let filters = filters.into_iter().map(|filter| filter.filter).collect();
+        let mutability = input.image_tag_mutability.unwrap_or(ImageTagMutability::Mutable);
+        let scanning = input.image_scanning_configuration.and_then(|scanning| scanning.scan_on_push);
+        let repository = Repository {
+            mutability: TagMutability::parse(mutability.as_str(), filters)?,
+            scan_on_push: scanning.unwrap_or(false),
+            encryption: encryption(input.encryption_configuration)?,
+            labels: labels(input.tags.unwrap_or_default())?,
+            ..with_defaults(permit.registry(), permit.repository()?, permit.caller().now_ms())
+        };
+        let created = permit.region().create_repository(repository).await?;
+        Ok(CreateRepositoryResponse { repository: Some(shape(call, &created)) })
+    }
+}
+
+/// Encryption that the object store does with its own key. A key per
+/// repository is refused rather than promised.
+fn encryption(configuration: Option<EncryptionConfiguration>) -> Result<Encryption> {
+    let Some(EncryptionConfiguration { encryption_type, kms_key }) = configuration else {
+        return Ok(Encryption { encryption_type: EncryptionType::Aes256.as_str().to_owned(), kms_key: None });
+    };
+    let parameter = "encryptionConfiguration";
+    match (encryption_type, kms_key) {
+        (EncryptionType::Aes256, None) => {
+            Ok(Encryption { encryption_type: encryption_type.as_str().to_owned(), kms_key: None })
+        }
+        (EncryptionType::Aes256, Some(_)) => {
+            Err(Error::invalid_parameter(parameter, "kmsKey cannot be used with encryptionType AES256"))
+        }
+        (EncryptionType::Kms | EncryptionType::KmsDsse, _) => Err(Error::invalid_parameter(
+            parameter,
+            format!("encryptionType {encryption_type} is not served yet; use AES256"),
+        )),
+    }
+}
+
+fn labels(tags: Vec<Tag>) -> Result<BTreeMap<String, String>> {
+    let invalid = |reason: String| Error::InvalidTagParameter { reason };
+    if tags.len() > MAX_LABELS {
+        return Err(Error::TooManyTags { limit: MAX_LABELS });
+    }
+    let mut labels = BTreeMap::new();
+    for Tag { key, value } in tags {
+        let shown = ironwharf_model::error::quoted(&key);
+        if key.is_empty() || key.chars().count() > 128 {
+            return Err(invalid(format!("the tag key \"{shown}\" must have 1 to 128 characters")));
+        }
+        if value.chars().count() > 256 {
+            return Err(invalid(format!("the value of tag \"{shown}\" must have at most 256 characters")));
+        }
+        if key.to_ascii_lowercase().starts_with("aws:") {
+            return Err(invalid(format!("the tag key \"{shown}\" starts with aws:, which is reserved")));
+        }
+        if labels.insert(key, value).is_some() {
+            return Err(invalid(format!("the tag key \"{shown}\" is given twice")));
+        }
+    }
+    Ok(labels)
+}
+
+pub(super) struct DescribeRepositories;
+
+impl Operation for DescribeRepositories {
+    const NAME: OperationName = OperationName::DescribeRepositories;
+    type Input = DescribeRepositoriesRequest;
+    type Output = DescribeRepositoriesResponse;
+
+    fn target(input: &Self::Input) -> Target<'_> {
+        Target { registry_id: input.registry_id.as_deref(), repository: None }
+    }
+
+    async fn run(call: &Call<'_>, input: Self::Input) -> Result<Self::Output> {
+        let (permit, registry) = (&call.permit, call.permit.registry());
+        let table = &permit.region().cloud.table;
+        if let Some(names) = input.repository_names {
+            if input.max_results.is_some() || input.next_token.is_some() {
+                let reason = "maxResults and nextToken cannot be used together with repositoryNames";
+                return Err(Error::invalid_parameter("repositoryNames", reason));
+            }
+            let mut unique = Vec::with_capacity(names.len());
+            for name in &names {
+                let name = RepositoryName::parse(name)?;
+                if !unique.contains(&name) {
+                    unique.push(name);
+                }
+            }
+            let found = table.repositories(registry, &unique).await?;
+            let is_missing = |name: &&RepositoryName| !found.iter().any(|found| found.key.name == **name);
+            if let Some(missing) = unique.iter().find(is_missing) {
+                return Err(not_found(registry, missing));
+            }
+            let repositories = found.iter().map(|found| shape(call, found)).collect();
+            return Ok(DescribeRepositoriesResponse { repositories: Some(repositories), next_token: None });
+        }
+        let page =
+            PageRequest::open(permit, "DescribeRepositories", input.max_results, input.next_token.as_deref()).await?;
+        let names = table.repository_names(registry, page.position.as_deref(), page.limit).await?;
+        let last = names.items.last().filter(|_| names.more);
+        let next_token = page.next(last.map(RepositoryName::as_str)).await?;
+        // A repository that is deleted in this moment is left out.
+        let found = table.repositories(registry, &names.items).await?;
+        let repositories = found.iter().map(|found| shape(call, found)).collect();
+        Ok(DescribeRepositoriesResponse { repositories: Some(repositories), next_token })
+    }
+}
+
+pub(super) struct DeleteRepository;
+
+impl Operation for DeleteRepository {
+    const NAME: OperationName = OperationName::DeleteRepository;
+    type Input = DeleteRepositoryRequest;
+    type Output = DeleteRepositoryResponse;
+
+    fn target(input: &Self::Input) -> Target<'_> {
+        Target { registry_id: input.registry_id.as_deref(), repository: Some(&input.repository_name) }
+    }
+
+    async fn run(call: &Call<'_>, input: Self::Input) -> Result<Self::Output> {
+        let permit = &call.permit;
+        let (registry, name) = (permit.registry(), permit.repository()?);
+        let table = &permit.region().cloud.table;
+        let repository = table.repository(registry, name).await?.ok_or_else(|| not_found(registry, name))?;
+        let force = input.force.unwrap_or(false);
+        let not_empty = || Error::RepositoryNotEmpty(repository_id(registry, name));
+        let has_images = || async { table.images(&repository.key, None, 1).await.map(|page| !page.items.is_empty()) };
+        if !force && has_images().await? {
+            return Err(not_empty());
+        }
+        let deleted = table.delete_repository(&repository.key).await?;
+        permit.region().repositories.forget(registry, name);
+        if !deleted {
+            return Err(not_found(registry, name));
+        }
+        // An image committed between the look and the deletion is not given
+        // up: the repository comes back as it was.
+        if !force && has_images().await? && table.create_repository(&repository).await? {
+            return Err(not_empty());
+        }
+        table.purge_repository(&repository.key, permit.caller().now_s()).await?;
+        Ok(DeleteRepositoryResponse { repository: Some(shape(call, &repository)) })
+    }
+}
+
+/// A repository as the API describes it.
+fn shape(call: &Call<'_>, repository: &Repository) -> RepositoryShape {
+    let region = call.permit.caller().region();
+    let (account, name) = (&repository.key.account, &repository.key.name);
+    let filters = repository.mutability.filters().iter().map(|filter| ImageTagMutabilityExclusionFilter {
+        filter_type: ImageTagMutabilityExclusionFilterType::Wildcard,
+        filter: filter.clone(),
+    });
+    let filters: Vec<_> = filters.collect();
+    let encryption_type = EncryptionType::parse(&repository.encryption.encryption_type);
+    RepositoryShape {
+        repository_arn: Some(RepositoryArn { region, account, repository: name }.to_string()),
+        registry_id: Some(account.to_string()),
+        repository_name: Some(name.to_string()),
+        repository_uri: Some(format!("{}/{name}", call.app.config().registry_host.host(account, region))),
+        created_at: Some(Timestamp::from_epoch_millis(repository.created_at_ms)),
+        image_tag_mutability: ImageTagMutability::parse(repository.mutability.as_str()),
+        image_tag_mutability_exclusion_filters: Some(filters).filter(|filters| !filters.is_empty()),
+        image_scanning_configuration: Some(ImageScanningConfiguration {
+            scan_on_push: Some(repository.scan_on_push),
+        }),
+        encryption_configuration: encryption_type.map(|encryption_type| EncryptionConfiguration {
+            encryption_type,
+            kms_key: repository.encryption.kms_key.clone(),
+        }),
+    }
+}

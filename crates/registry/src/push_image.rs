@@ -1,0 +1,265 @@
+//! Pushing an image: the one decision behind `PUT manifests` and `PutImage`.
+//!
+//! The order of steps is what keeps an acknowledged image whole beside a
+//! running collector (`ARCHITECTURE.md`, "Never lose an image"): references
+//! are written, then the blobs are read, then one transaction commits.
+
+use bytes::Bytes;
+use ironwharf_cloud::table::{
+    Commit, CommitConflict, INLINE_MANIFEST_BYTES, ImageRecord, NewImage, PushState, RepositoryKey, StoredManifest,
+    TagRecord, jittered,
+};
+use ironwharf_cloud::{Objects, random};
+use ironwharf_model::{Algorithm, Digest, Error, Manifest, Result, Tag};
+use ironwharf_policy::tags;
+
+use crate::authorize::Permit;
+use crate::repositories::{id as repository_id, not_found};
+
+/// How often a push is decided again because something changed under it. Every
+/// round in which one fails, another one succeeded.
+const TRIES: u32 = 400;
+
+/// What a push is about.
+pub(crate) struct Push<'a> {
+    pub(crate) permit: &'a Permit,
+    pub(crate) repository: &'a RepositoryKey,
+    pub(crate) bytes: Bytes,
+    /// The media type the client declared.
+    pub(crate) declared_type: Option<&'a str>,
+    pub(crate) tag: Option<&'a Tag>,
+    /// The digest the client expects.
+    pub(crate) digest: Option<&'a Digest>,
+}
+
+/// What became of it.
+#[derive(Debug)]
+pub(crate) struct Pushed {
+    pub(crate) digest: Digest,
+    pub(crate) manifest: Manifest,
+    /// Whether the image, with this tag, was there before.
+    pub(crate) existed: bool,
+}
+
+/// What a push has done so far, across rounds.
+struct Attempt {
+    image: NewImage,
+    references_written: bool,
+}
+
+pub(crate) async fn push(request: Push<'_>) -> Result<Pushed> {
+    let manifest = Manifest::parse(&request.bytes, request.declared_type)?;
+    let algorithm = request.digest.map_or(Algorithm::Sha256, Digest::algorithm);
+    let digest = Digest::of(algorithm, &request.bytes);
+    if let Some(declared) = request.digest.filter(|declared| **declared != digest) {
+        let (declared, actual) = (declared.to_string(), digest.to_string());
+        return Err(Error::ImageDigestDoesNotMatch { declared, actual });
+    }
+    let mut attempt = Attempt { image: new_image(&request, &manifest, &digest), references_written: false };
+    let result = decide_until_done(&request, &manifest, &mut attempt).await;
+    if attempt.references_written && !matches!(result, Ok(Outcome::Committed)) {
+        let NewImage { repository, digest, push, blobs, .. } = &attempt.image;
+        table(&request).remove_references(repository, digest, push, blobs).await?;
+    }
+    if let (StoredManifest::Object(object), false) = (&attempt.image.manifest, matches!(result, Ok(Outcome::Committed))) {
+        let (account, now_s) = (&request.repository.account, request.permit.caller().now_s());
+        table(&request).leave_objects(account, "PUSH_ABANDONED", std::slice::from_ref(object), now_s).await?;
+    }
+    let existed = matches!(result?, Outcome::Existed);
+    Ok(Pushed { digest, manifest, existed })
+}
+
+enum Outcome {
+    /// A new image.
+    Committed,
+    /// A tag on an image that was there.
+    Tagged,
+    /// Nothing to do.
+    Existed,
+}
+
+fn table<'a>(request: &Push<'a>) -> &'a ironwharf_cloud::Table {
+    &request.permit.region().cloud.table
+}
+
+fn new_image(request: &Push<'_>, manifest: &Manifest, digest: &Digest) -> NewImage {
+    let digests = |descriptors: Vec<&ironwharf_model::manifest::Descriptor>| {
+        descriptors.into_iter().map(|descriptor| descriptor.digest.clone()).collect()
+    };
+    NewImage {
+        repository: request.repository.clone(),
+        digest: digest.clone(),
+        manifest_type: manifest.manifest_type,
+        manifest: StoredManifest::Inline(request.bytes.to_vec()),
+        manifest_bytes: request.bytes.len() as u64,
+        artifact_type: manifest.artifact_type.clone(),
+        config_media_type: manifest.config_media_type().map(str::to_owned),
+        size_bytes: manifest.image_size_bytes(),
+        pushed_at_ms: request.permit.caller().now_ms(),
+        subject: manifest.subject.as_ref().map(|subject| subject.digest.clone()),
+        annotations: manifest.annotations.clone(),
+        children: digests(manifest.children()),
+        blobs: digests(manifest.required_blobs()),
+        push: random::hex::<16>(),
+    }
+}
+
+async fn decide_until_done(request: &Push<'_>, manifest: &Manifest, attempt: &mut Attempt) -> Result<Outcome> {
+    for tries in 0..TRIES {
+        let NewImage { digest, children, .. } = &attempt.image;
+        let state = table(request).push_state(request.repository, digest, request.tag, children).await?;
+        check_repository(request, &state)?;
+        if state.image.is_some() && (request.tag.is_none() || names(state.tag.as_ref(), digest)) {
+            return Ok(Outcome::Existed);
+        }
+        check_tag(request, &state, digest)?;
+        let conflict = if state.image.is_some() {
+            match put_tag(request, attempt, &state).await? {
+                Ok(()) => return Ok(Outcome::Tagged),
+                Err(conflict) => conflict,
+            }
+        } else {
+            match put_image(request, manifest, attempt, &state).await? {
+                Ok(()) => return Ok(Outcome::Committed),
+                Err(conflict) => conflict,
+            }
+        };
+        if conflict == CommitConflict::Fenced {
+            attempt.image.push = random::hex::<16>();
+            attempt.references_written = false;
+        }
+        tokio::time::sleep(jittered(tries.min(5))).await;
+    }
+    Err(Error::internal(format!("a push was decided {TRIES} times and something changed each time")))
+}
+
+fn names(tag: Option<&TagRecord>, digest: &Digest) -> bool {
+    tag.is_some_and(|tag| tag.digest == *digest)
+}
+
+fn check_repository(request: &Push<'_>, state: &PushState) -> Result<()> {
+    let RepositoryKey { account, name, .. } = request.repository;
+    if state.repository.as_ref().is_some_and(|repository| repository.key == *request.repository) {
+        return Ok(());
+    }
+    request.permit.region().repositories.forget(account, name);
+    Err(not_found(account, name))
+}
+
+fn check_tag(request: &Push<'_>, state: &PushState, digest: &Digest) -> Result<()> {
+    let (Some(tag), Some(current), Some(repository)) = (request.tag, &state.tag, &state.repository) else {
+        return Ok(());
+    };
+    if current.digest == *digest || tags::may_move(&repository.mutability, tag) {
+        return Ok(());
+    }
+    let repository = repository_id(&request.repository.account, &request.repository.name);
+    Err(Error::ImageTagAlreadyExists { repository, tag: tag.to_string() })
+}
+
+/// Tags an image that is there. Its blobs are held by the push that committed it.
+async fn put_tag(
+    request: &Push<'_>,
+    attempt: &mut Attempt,
+    state: &PushState,
+) -> Result<Result<(), CommitConflict>> {
+    store_large_manifest(request, attempt).await?;
+    let image = TagRecord {
+        digest: attempt.image.digest.clone(),
+        media_type: attempt.image.manifest_type.as_str().to_owned(),
+        manifest: tag_manifest(request, attempt).await?,
+    };
+    let commit = Commit::Tag { repository: request.repository, image: &image };
+    let previous = state.tag.as_ref().map(|tag| &tag.digest);
+    table(request).commit_image(commit, request.tag, previous, request.permit.caller().now_s()).await
+}
+
+/// A tag of a large manifest points to the object its image points to.
+async fn tag_manifest(request: &Push<'_>, attempt: &Attempt) -> Result<StoredManifest> {
+    if let StoredManifest::Inline(bytes) = &attempt.image.manifest {
+        return Ok(StoredManifest::Inline(bytes.clone()));
+    }
+    let (_, stored) = table(request).manifest(request.repository, &attempt.image.digest).await?;
+    Ok(stored.map_or_else(|| attempt.image.manifest.clone(), |stored| stored.manifest))
+}
+
+async fn put_image(
+    request: &Push<'_>,
+    manifest: &Manifest,
+    attempt: &mut Attempt,
+    state: &PushState,
+) -> Result<Result<(), CommitConflict>> {
+    check_children(request, attempt, &state.children)?;
+    if let Some(largest) = state.children.iter().map(|child| child.size_bytes).max() {
+        attempt.image.size_bytes = largest;
+    }
+    if !attempt.references_written && !attempt.image.blobs.is_empty() {
+        table(request).write_references(&attempt.image).await?;
+        attempt.references_written = true;
+    }
+    check_blobs(request, manifest, attempt).await?;
+    store_large_manifest(request, attempt).await?;
+    let previous = state.tag.as_ref().map(|tag| &tag.digest);
+    let commit = Commit::New(&attempt.image);
+    table(request).commit_image(commit, request.tag, previous, request.permit.caller().now_s()).await
+}
+
+fn check_children(request: &Push<'_>, attempt: &Attempt, found: &[ImageRecord]) -> Result<()> {
+    let is_missing = |digest: &&Digest| !found.iter().any(|child| child.digest == **digest);
+    let missing: Vec<String> = attempt.image.children.iter().filter(is_missing).map(ToString::to_string).collect();
+    if missing.is_empty() {
+        return Ok(());
+    }
+    let repository = repository_id(&request.repository.account, &request.repository.name);
+    Err(Error::ReferencedImagesNotFound { repository, digests: missing })
+}
+
+/// Checks that every blob is in the repository, and takes back those that the
+/// collector was about to delete.
+async fn check_blobs(request: &Push<'_>, manifest: &Manifest, attempt: &Attempt) -> Result<()> {
+    use ironwharf_cloud::table::BlobState;
+    let RepositoryKey { account, name, .. } = request.repository;
+    let mut wanted = attempt.image.blobs.clone();
+    let mut missing = Vec::new();
+    while !wanted.is_empty() {
+        let (_, layers) = table(request).layers(request.repository, &wanted).await?;
+        wanted.clear();
+        for layer in layers {
+            match layer.available() {
+                None => missing.push(layer.digest.to_string()),
+                Some(blob) if blob.state == BlobState::Condemned => {
+                    // Whether or not it worked, what counts is the state after it.
+                    table(request).resurrect_blob(account, &layer.digest, blob).await?;
+                    wanted.push(layer.digest.clone());
+                }
+                Some(blob) => check_size(manifest, &layer.digest, blob.size_bytes)?,
+            }
+        }
+    }
+    if missing.is_empty() {
+        return Ok(());
+    }
+    Err(Error::LayersNotFound { repository: repository_id(account, name), digests: missing })
+}
+
+fn check_size(manifest: &Manifest, digest: &Digest, actual_bytes: u64) -> Result<()> {
+    let declared = manifest.required_blobs().into_iter().find(|blob| blob.digest == *digest);
+    match declared {
+        Some(declared) if declared.size_bytes != actual_bytes => Err(Error::LayerSizeMismatch {
+            digest: digest.to_string(),
+            declared_bytes: declared.size_bytes,
+            actual_bytes,
+        }),
+        _ => Ok(()),
+    }
+}
+
+async fn store_large_manifest(request: &Push<'_>, attempt: &mut Attempt) -> Result<()> {
+    let is_inline = matches!(attempt.image.manifest, StoredManifest::Inline(_));
+    if request.bytes.len() > INLINE_MANIFEST_BYTES && is_inline {
+        let object = Objects::new_key(&request.repository.account);
+        request.permit.region().cloud.objects.put(&object, request.bytes.clone()).await?;
+        attempt.image.manifest = StoredManifest::Object(object);
+    }
+    Ok(())
+}

@@ -1,0 +1,74 @@
+//! The Regions a registry serves, each with its own table, bucket and keys.
+
+use std::collections::HashMap;
+use std::pin::Pin;
+use std::sync::Arc;
+
+use ironwharf_cloud::Cloud;
+use ironwharf_model::{Region, Result};
+use tokio::sync::RwLock;
+
+use crate::keyring::Keyring;
+use crate::repositories::RepositoryCache;
+
+/// Opens the storage of Regions.
+pub trait Regions: Send + Sync {
+    /// The storage of a Region; `None` if it is not served. With `create`
+    /// (for authenticated callers only), a Region may come into being.
+    fn open<'a>(
+        &'a self,
+        region: &'a Region,
+        create: bool,
+    ) -> Pin<Box<dyn Future<Output = Result<Option<Cloud>>> + Send + 'a>>;
+}
+
+/// The one Region that a deployment on AWS serves.
+#[derive(Clone, Debug)]
+pub struct SingleRegion(pub Cloud);
+
+impl Regions for SingleRegion {
+    fn open<'a>(
+        &'a self,
+        region: &'a Region,
+        _create: bool,
+    ) -> Pin<Box<dyn Future<Output = Result<Option<Cloud>>> + Send + 'a>> {
+        let cloud = (self.0.region == *region).then(|| self.0.clone());
+        Box::pin(std::future::ready(Ok(cloud)))
+    }
+}
+
+/// One Region: its storage, and caches over it.
+pub(crate) struct RegionState {
+    pub(crate) cloud: Cloud,
+    pub(crate) keyring: Keyring,
+    pub(crate) repositories: RepositoryCache,
+}
+
+/// The Regions opened so far.
+pub(crate) struct OpenRegions {
+    source: Box<dyn Regions>,
+    open: RwLock<HashMap<Region, Arc<RegionState>>>,
+}
+
+impl OpenRegions {
+    pub(crate) fn new(source: Box<dyn Regions>) -> Self {
+        Self { source, open: RwLock::default() }
+    }
+
+    /// A Region that is served; see [`Regions::open`].
+    pub(crate) async fn get(&self, region: &Region, create: bool) -> Result<Option<Arc<RegionState>>> {
+        if let Some(state) = self.open.read().await.get(region) {
+            return Ok(Some(Arc::clone(state)));
+        }
+        // Held while opening, so that a Region is provisioned once.
+        let mut open = self.open.write().await;
+        if let Some(state) = open.get(region) {
+            return Ok(Some(Arc::clone(state)));
+        }
+        let Some(cloud) = self.source.open(region, create).await? else { return Ok(None) };
+        let keyring = Keyring::new(cloud.sealing.clone());
+        let state = Arc::new(RegionState { cloud, keyring, repositories: RepositoryCache::default() });
+        open.insert(region.clone(), Arc::clone(&state));
+        Ok(Some(state))
+    }
+}

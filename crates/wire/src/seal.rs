@@ -1,0 +1,343 @@
+//! Sealed values the registry hands out and takes back: login tokens, upload
+//! ids and page tokens.
+//!
+//! Invariant: nothing is believed before its seal is checked, and a failure
+//! says nothing about why.
+//! Invariant: each purpose has its own key, derived from the day's data key, so
+//! one kind of value can never pass for another.
+
+use base64::Engine as _;
+use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
+use ironwharf_model::{AccountId, Principal, Region};
+use ring::rand::SecureRandom as _;
+use ring::{aead, hkdf, hmac, rand};
+use serde::{Deserialize, Serialize};
+
+/// How long a login token works: 12 hours, as ECR's.
+pub const TOKEN_SECONDS: i64 = 12 * 3600;
+
+/// Days between the issue of a sealed value and the last day it can be used:
+/// tokens live 12 hours and uploads two days.
+pub const KEY_DAYS: u32 = 2;
+
+/// The longest password that is looked at.
+const MAX_PASSWORD_BYTES: usize = 8 * 1024;
+
+/// A sealed value was not accepted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("the sealed value is not valid")]
+pub struct Unsealable;
+
+/// The day a moment belongs to: the name of its sealing key.
+#[must_use]
+pub fn day_of(epoch_seconds: i64) -> u32 {
+    u32::try_from(epoch_seconds.div_euclid(24 * 3600)).unwrap_or(0)
+}
+
+/// The keys derived from one day's data key.
+pub struct SealingKey {
+    day: u32,
+    tokens: aead::LessSafeKey,
+    pages: aead::LessSafeKey,
+    uploads: hmac::Key,
+}
+
+impl SealingKey {
+    /// Derives the keys of `day` from its data key.
+    ///
+    /// # Errors
+    /// Never in practice: HKDF accepts every key of this length.
+    pub fn derive(day: u32, data_key: &[u8; 32]) -> Result<Self, Unsealable> {
+        let derived = hkdf::Salt::new(hkdf::HKDF_SHA256, b"ironwharf").extract(data_key);
+        let aead_key = |purpose: &[u8]| {
+            let info = [purpose];
+            let key = derived.expand(&info, &aead::AES_256_GCM).map_err(|_| Unsealable)?;
+            Ok(aead::LessSafeKey::new(aead::UnboundKey::from(key)))
+        };
+        let info: [&[u8]; 1] = [b"uploads"];
+        let uploads = derived.expand(&info, hmac::HMAC_SHA256).map_err(|_| Unsealable)?;
+        Ok(Self { day, tokens: aead_key(b"tokens")?, pages: aead_key(b"pages")?, uploads: hmac::Key::from(uploads) })
+    }
+
+    /// The day.
+    #[must_use]
+    pub const fn day(&self) -> u32 {
+        self.day
+    }
+
+    /// Seals a page token for one listing. `listing` names the account, the
+    /// operation and all that selects its items; the token opens for no other.
+    pub fn seal_page(&self, listing: &str, position: &str) -> Result<String, Unsealable> {
+        let sealed = seal(&self.pages, listing.as_bytes(), position.as_bytes())?;
+        let mut token = self.day.to_be_bytes().to_vec();
+        token.extend(sealed);
+        Ok(URL_SAFE_NO_PAD.encode(token))
+    }
+
+    /// Opens a page token sealed with this key.
+    pub fn open_page(&self, listing: &str, token: &PageToken) -> Result<String, Unsealable> {
+        let opened = open(&self.pages, listing.as_bytes(), &token.sealed)?;
+        String::from_utf8(opened).map_err(|_| Unsealable)
+    }
+
+    /// Seals claims to a password for docker login. `region` stays readable,
+    /// so that the right Region's keys can be found.
+    pub fn seal_token(&self, claims: &TokenClaims) -> Result<String, Unsealable> {
+        let header = TokenHeader { region: claims.region.clone(), day: self.day };
+        let plaintext = serde_json::to_vec(claims).map_err(|_| Unsealable)?;
+        let sealed = seal(&self.tokens, header.datakey().as_bytes(), &plaintext)?;
+        let envelope = Envelope {
+            payload: STANDARD.encode(sealed),
+            datakey: header.datakey(),
+            version: "2".to_owned(),
+            envelope_type: "DATA_KEY".to_owned(),
+            expiration: claims.expires_at_s,
+        };
+        let envelope = serde_json::to_vec(&envelope).map_err(|_| Unsealable)?;
+        Ok(STANDARD.encode(envelope))
+    }
+
+    /// Opens a token sealed with this key. Whether it has expired is for the
+    /// caller to say.
+    pub fn open_token(&self, token: &SealedToken) -> Result<TokenClaims, Unsealable> {
+        let opened = open(&self.tokens, token.header.datakey().as_bytes(), &token.sealed)?;
+        let claims: TokenClaims = serde_json::from_slice(&opened).map_err(|_| Unsealable)?;
+        if claims.region == token.header.region { Ok(claims) } else { Err(Unsealable) }
+    }
+
+    /// A new upload id for one owner: a UUID whose second half authenticates
+    /// the first, so that an upload needs no record before its first byte and
+    /// is of no use to anyone else.
+    pub fn new_upload_id(&self, owner: &UploadOwner<'_>) -> Result<String, Unsealable> {
+        let mut random = [0; 8];
+        rand::SystemRandom::new().fill(&mut random).map_err(|_| Unsealable)?;
+        Ok(self.upload_id(owner, u64::from_be_bytes(random)))
+    }
+
+    /// Whether an upload id was made with this key for this owner.
+    #[must_use]
+    pub fn owns_upload(&self, owner: &UploadOwner<'_>, id: &str) -> bool {
+        let Some(random) = random_half(id) else { return false };
+        // Comparing authentication codes of both takes the same time wherever
+        // they differ.
+        let given = hmac::sign(&self.uploads, id.as_bytes());
+        hmac::verify(&self.uploads, self.upload_id(owner, random).as_bytes(), given.as_ref()).is_ok()
+    }
+
+    /// RFC 9562, version 8: 60 random bits, 62 bits of an HMAC over them and the owner.
+    fn upload_id(&self, owner: &UploadOwner<'_>, random: u64) -> String {
+        let first = (random & 0xffff_ffff_ffff_0fff) | 0x8000;
+        let mut context = hmac::Context::with_key(&self.uploads);
+        let UploadOwner { account, repository, incarnation, principal } = owner;
+        for part in [account.as_str(), repository, incarnation, principal] {
+            context.update(part.as_bytes());
+            context.update(b"\0");
+        }
+        context.update(&first.to_be_bytes());
+        let tag = context.sign();
+        let tag = tag.as_ref().first_chunk::<8>().copied().unwrap_or_default();
+        let second = (u64::from_be_bytes(tag) & 0x3fff_ffff_ffff_ffff) | 0x8000_0000_0000_0000;
+        format!(
+            "{:08x}-{:04x}-{:04x}-{:04x}-{:012x}",
+            first >> 32,
+            (first >> 16) & 0xffff,
+            first & 0xffff,
+            second >> 48,
+            second & 0xffff_ffff_ffff
+        )
+    }
+}
+
+fn random_half(id: &str) -> Option<u64> {
+    let mut fields = id.split('-');
+    let (high, middle, low) = (fields.next()?, fields.next()?, fields.next()?);
+    if (high.len(), middle.len(), low.len()) != (8, 4, 4) {
+        return None;
+    }
+    u64::from_str_radix(&format!("{high}{middle}{low}"), 16).ok()
+}
+
+/// Whom an upload belongs to.
+#[derive(Clone, Copy, Debug)]
+pub struct UploadOwner<'a> {
+    /// The registry's account.
+    pub account: &'a AccountId,
+    /// The repository's name.
+    pub repository: &'a str,
+    /// The repository's incarnation.
+    pub incarnation: &'a str,
+    /// The ARN of whoever started it.
+    pub principal: &'a str,
+}
+
+/// What a login token says.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TokenClaims {
+    /// The caller's account.
+    pub account: String,
+    /// The caller's ARN.
+    pub principal: String,
+    /// The access key it was asked for with.
+    pub access_key_id: String,
+    /// The Region it is good for.
+    pub region: String,
+    /// When it was issued, in epoch seconds.
+    pub issued_at_s: i64,
+    /// When it ends, in epoch seconds.
+    pub expires_at_s: i64,
+}
+
+impl TokenClaims {
+    /// The claims of a new token for `principal`.
+    #[must_use]
+    pub fn new(principal: &Principal, region: &Region, now_s: i64) -> Self {
+        Self {
+            account: principal.account.to_string(),
+            principal: principal.arn.clone(),
+            access_key_id: principal.access_key_id.clone(),
+            region: region.to_string(),
+            issued_at_s: now_s,
+            expires_at_s: now_s + TOKEN_SECONDS,
+        }
+    }
+}
+
+/// What can be read of a token before it is opened.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TokenHeader {
+    /// The Region whose key sealed it.
+    pub region: String,
+    /// The day of the key.
+    pub day: u32,
+}
+
+impl TokenHeader {
+    fn datakey(&self) -> String {
+        format!("{}/{}", self.region, self.day)
+    }
+}
+
+/// The form of ECR's own passwords, which some clients look into for the
+/// expiration.
+#[derive(Serialize, Deserialize)]
+struct Envelope {
+    payload: String,
+    datakey: String,
+    version: String,
+    #[serde(rename = "type")]
+    envelope_type: String,
+    expiration: i64,
+}
+
+/// A token that has not been opened.
+pub struct SealedToken {
+    /// Which key opens it.
+    pub header: TokenHeader,
+    sealed: Vec<u8>,
+}
+
+impl SealedToken {
+    /// Reads the password of a login.
+    pub fn parse(password: &str) -> Result<Self, Unsealable> {
+        if password.len() > MAX_PASSWORD_BYTES {
+            return Err(Unsealable);
+        }
+        let envelope = STANDARD.decode(password).map_err(|_| Unsealable)?;
+        let envelope: Envelope = serde_json::from_slice(&envelope).map_err(|_| Unsealable)?;
+        let (region, day) = envelope.datakey.split_once('/').ok_or(Unsealable)?;
+        let header = TokenHeader { region: region.to_owned(), day: day.parse().map_err(|_| Unsealable)? };
+        let sealed = STANDARD.decode(envelope.payload).map_err(|_| Unsealable)?;
+        Ok(Self { header, sealed })
+    }
+}
+
+/// A page token that has not been opened.
+pub struct PageToken {
+    /// The day of the key that opens it.
+    pub day: u32,
+    sealed: Vec<u8>,
+}
+
+impl PageToken {
+    /// Reads a `nextToken`.
+    pub fn parse(token: &str) -> Result<Self, Unsealable> {
+        let bytes = URL_SAFE_NO_PAD.decode(token).map_err(|_| Unsealable)?;
+        let (day, sealed) = bytes.split_first_chunk::<4>().ok_or(Unsealable)?;
+        Ok(Self { day: u32::from_be_bytes(*day), sealed: sealed.to_vec() })
+    }
+}
+
+/// `nonce ‖ AES-256-GCM(plaintext)`
+fn seal(key: &aead::LessSafeKey, context: &[u8], plaintext: &[u8]) -> Result<Vec<u8>, Unsealable> {
+    let mut nonce = [0; aead::NONCE_LEN];
+    rand::SystemRandom::new().fill(&mut nonce).map_err(|_| Unsealable)?;
+    let mut sealed = plaintext.to_vec();
+    key.seal_in_place_append_tag(aead::Nonce::assume_unique_for_key(nonce), aead::Aad::from(context), &mut sealed)
+        .map_err(|_| Unsealable)?;
+    Ok([&nonce[..], &sealed].concat())
+}
+
+fn open(key: &aead::LessSafeKey, context: &[u8], sealed: &[u8]) -> Result<Vec<u8>, Unsealable> {
+    let (nonce, sealed) = sealed.split_first_chunk::<{ aead::NONCE_LEN }>().ok_or(Unsealable)?;
+    let mut buffer = sealed.to_vec();
+    let nonce = aead::Nonce::assume_unique_for_key(*nonce);
+    let opened = key.open_in_place(nonce, aead::Aad::from(context), &mut buffer).map_err(|_| Unsealable)?;
+    Ok(opened.to_vec())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn claims() -> TokenClaims {
+        let account = AccountId::parse("123456789012").unwrap();
+        let region = Region::parse("us-east-1").unwrap();
+        TokenClaims::new(&Principal::root(account, "AKIDEXAMPLE"), &region, 1_000_000)
+    }
+
+    #[test]
+    fn a_token_opens_with_its_key_only_and_unchanged_only() {
+        let key = SealingKey::derive(11, &[7; 32]).unwrap();
+        let password = key.seal_token(&claims()).unwrap();
+        let token = SealedToken::parse(&password).unwrap();
+        assert_eq!(token.header, TokenHeader { region: "us-east-1".into(), day: 11 });
+        assert_eq!(key.open_token(&token), Ok(claims()));
+        assert_eq!(SealingKey::derive(11, &[8; 32]).unwrap().open_token(&token), Err(Unsealable));
+        for position in 0..token.sealed.len() {
+            let mut forged = SealedToken::parse(&password).unwrap();
+            forged.sealed[position] ^= 1;
+            assert_eq!(key.open_token(&forged), Err(Unsealable), "byte {position}");
+        }
+        let mut moved = SealedToken::parse(&password).unwrap();
+        moved.header.region = "eu-west-1".into();
+        assert_eq!(key.open_token(&moved), Err(Unsealable));
+        assert!(password.len() < 2_000, "{}", password.len());
+    }
+
+    #[test]
+    fn page_tokens_are_bound_to_their_listing() {
+        let key = SealingKey::derive(1, &[7; 32]).unwrap();
+        let token = PageToken::parse(&key.seal_page("a|ListImages|r", "sha256:x").unwrap()).unwrap();
+        assert_eq!(key.open_page("a|ListImages|r", &token), Ok("sha256:x".to_owned()));
+        assert_eq!(key.open_page("b|ListImages|r", &token), Err(Unsealable));
+        assert!(PageToken::parse("no token").is_err());
+    }
+
+    #[test]
+    fn upload_ids_are_uuids_bound_to_their_owner() {
+        let key = SealingKey::derive(1, &[7; 32]).unwrap();
+        let account = AccountId::parse("123456789012").unwrap();
+        let owner = UploadOwner { account: &account, repository: "a/b", incarnation: "0", principal: "p" };
+        let id = key.new_upload_id(&owner).unwrap();
+        let lengths: Vec<usize> = id.split('-').map(str::len).collect();
+        assert_eq!(lengths, [8, 4, 4, 4, 12], "{id}");
+        assert!(key.owns_upload(&owner, &id));
+        assert!(!key.owns_upload(&UploadOwner { repository: "a/c", ..owner }, &id));
+        assert!(!key.owns_upload(&UploadOwner { incarnation: "1", ..owner }, &id));
+        assert!(!key.owns_upload(&UploadOwner { principal: "q", ..owner }, &id));
+        assert!(!SealingKey::derive(2, &[9; 32]).unwrap().owns_upload(&owner, &id));
+        for forged in [id.to_uppercase(), format!("{id}0"), id.replace('-', ""), String::new(), "é".repeat(18)] {
+            assert!(!key.owns_upload(&owner, &forged), "{forged}");
+        }
+    }
+}

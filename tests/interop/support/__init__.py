@@ -1,0 +1,1 @@
+"""What the interop tests share: images, the server, client programs, a wire recorder."""
