@@ -4,6 +4,7 @@
 //! returns an error as one sentence, which is printed and turned into exit
 //! code 1. A wrong command line is exit code 2.
 
+mod bench;
 mod codegen;
 
 use std::process::ExitCode;
@@ -13,7 +14,8 @@ usage: cargo xtask <command>
 
 commands:
   codegen [--check]   write the generated files of crates/wire from the API model,
-                      or only verify that the checked-in ones are current";
+                      or only verify that the checked-in ones are current
+  bench               measure the release binary beside Debian's docker-registry";
 
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
@@ -21,6 +23,7 @@ fn main() -> ExitCode {
     let outcome = match words.as_slice() {
         ["codegen"] => codegen::run(codegen::Mode::Write),
         ["codegen", "--check"] => codegen::run(codegen::Mode::Check),
+        ["bench"] => bench::run().map_err(|error| error.to_string()),
         ["help" | "--help" | "-h"] => {
             println!("{USAGE}");
             return ExitCode::SUCCESS;

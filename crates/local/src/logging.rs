@@ -17,8 +17,10 @@ pub enum LogFormat {
 }
 
 /// What is logged unless `RUST_LOG` says otherwise: what the registry does,
-/// and what goes wrong elsewhere.
+/// and what goes wrong elsewhere. `s3s` calls every refused request an error,
+/// and would log signatures at debug level: it stays silent whatever is asked.
 const DEFAULT_FILTER: &str = "warn,ironwharf_registry=info,ironwharf_local=info";
+const SILENCED: &str = "s3s=off";
 
 /// Starts logging.
 pub fn start(format: Option<LogFormat>) -> Result<(), Sentence> {
@@ -28,6 +30,8 @@ pub fn start(format: Option<LogFormat>) -> Result<(), Sentence> {
         }
         _ => EnvFilter::new(DEFAULT_FILTER),
     };
+    let silenced = SILENCED.parse().map_err(|error| format!("cannot start logging: {error}"))?;
+    let filter = filter.add_directive(silenced);
     let is_terminal = std::io::stderr().is_terminal();
     let format = format.unwrap_or(if is_terminal { LogFormat::Text } else { LogFormat::Json });
     let colours = is_terminal && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty());

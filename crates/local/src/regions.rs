@@ -39,10 +39,7 @@ impl EmbeddedRegions {
         let name = region.to_string();
         // Opening databases is file I/O.
         let services = tokio::task::spawn_blocking(move || {
-            if !create && !embedded.existing_regions()?.contains(&name) {
-                return Ok(None);
-            }
-            embedded.region(&name).map(Some)
+            if create { embedded.region(&name).map(Some) } else { embedded.existing_region(&name) }
         });
         let services = services.await.map_err(Error::internal)?.map_err(Error::internal)?;
         let Some(services) = services else { return Ok(None) };

@@ -6,7 +6,7 @@
 
 use std::convert::Infallible;
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
@@ -23,6 +23,7 @@ use ironwharf_registry::{App, AppConfig, Body, Regions, RegistryHost, RootCreden
 use tokio::io::AsyncWriteExt as _;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::watch;
 
 use crate::cli::Sentence;
 use crate::counting::CallCounts;
@@ -93,18 +94,24 @@ pub async fn serve(options: ServeOptions) -> Result<(), Sentence> {
     let port = server.address.port();
     credentials::write_endpoint(&data_dir, &format!("http://localhost:{port}"));
     println!("ironwharf listening on http://{}", server.address);
-    println!(
-        "  log in:  ironwharf login-password | docker login --username AWS --password-stdin localhost:{port}\n\
-         \x20 or:      eval \"$(ironwharf credentials --format env)\" and use `aws ecr`\n\
-         \x20 push:    docker push localhost:{port}/hello:latest\n\
-         \x20 data:    {}",
-        data_dir.display()
-    );
+    println!("{}", first_steps(port, &data_dir));
     let stop = async move {
         tokio::select! { _ = terminate.recv() => {}, _ = interrupt.recv() => {} }
     };
     server.run(stop).await;
     Ok(())
+}
+
+/// What to type next, with the commands as they work from here.
+fn first_steps(port: u16, data_dir: &Path) -> String {
+    let program = std::env::args().next().unwrap_or_else(|| "ironwharf".to_owned());
+    let data_dir = data_dir.display();
+    format!(
+        "  log in:  {program} login-password --data-dir '{data_dir}' | docker login --username AWS --password-stdin localhost:{port}\n  \
+           push:    docker push localhost:{port}/hello:latest\n  \
+           manage:  eval \"$({program} credentials --data-dir '{data_dir}' --format env)\" && aws ecr describe-repositories\n  \
+           data:    {data_dir}"
+    )
 }
 
 fn stop_signal(kind: SignalKind) -> Result<tokio::signal::unix::Signal, Sentence> {
@@ -156,6 +163,7 @@ impl Server {
         http.http2().timer(TokioTimer::new());
         let http = Arc::new(http);
         let mut stop = std::pin::pin!(stop);
+        let (stopping, stopped) = watch::channel(());
         loop {
             let accepted = tokio::select! {
                 accepted = listener.accept() => accepted,
@@ -171,15 +179,21 @@ impl Server {
                 }
             };
             let (service, http, watcher) = (service.clone(), Arc::clone(&http), graceful.watcher());
+            let mut stopped = stopped.clone();
             tokio::spawn(async move {
-                let Some(stream) = plain(stream).await else { return };
+                // A connection that has not said anything is nothing to wait for.
+                let stream = tokio::select! {
+                    stream = plain(stream) => stream,
+                    _ = stopped.changed() => None,
+                };
+                let Some(stream) = stream else { return };
                 let connection = http.serve_connection(TokioIo::new(stream), service).into_owned();
                 if let Err(error) = watcher.watch(connection).await {
                     tracing::debug!(error, "a connection ended");
                 }
             });
         }
-        drop(listener);
+        drop((listener, stopping));
         tracing::info!("stopping: finishing the requests in flight");
         if tokio::time::timeout(GRACE, graceful.shutdown()).await.is_err() {
             tracing::warn!("some requests did not finish in time");
@@ -263,11 +277,9 @@ fn object_region(path: &str) -> Option<Region> {
 /// redirect to the same host still send what they logged in with.
 async fn serve_object(embedded: &Embedded, region: &Region, mut request: Request<Incoming>) -> Response<Body> {
     request.headers_mut().remove(AUTHORIZATION);
-    let exists = embedded.existing_regions().is_ok_and(|regions| regions.iter().any(|name| name == region.as_str()));
-    let services = if exists { embedded.region(region.as_str()).ok() } else { None };
-    match services {
-        Some(services) => services.objects.serve(request).await.map(|object| object.map_err(Into::into).boxed_unsync()),
-        None => {
+    match embedded.existing_region(region.as_str()) {
+        Ok(Some(services)) => services.objects.serve(request).await.map(|object| object.map_err(Into::into).boxed_unsync()),
+        Ok(None) | Err(_) => {
             let mut response = Response::new(body::empty());
             *response.status_mut() = StatusCode::FORBIDDEN;
             response

@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 use std::path::Path;
 
 use ironwharf_model::{AccountId, Region};
+use ironwharf_registry::RegistryHost;
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 
@@ -27,11 +28,13 @@ pub struct TestApp {
 pub struct TestOptions {
     /// Whether a push creates its repository.
     pub create_on_push: bool,
+    /// As `--registry-host`.
+    pub registry_host: Option<&'static str>,
 }
 
 impl Default for TestOptions {
     fn default() -> Self {
-        Self { create_on_push: true }
+        Self { create_on_push: true, registry_host: None }
     }
 }
 
@@ -56,7 +59,7 @@ impl TestApp {
             data_dir: data_dir.to_owned(),
             account: AccountId::parse(Self::ACCOUNT).map_err(|error| error.to_string())?,
             region: Region::parse(Self::REGION).map_err(|error| error.to_string())?,
-            registry_host: None,
+            registry_host: options.registry_host.map(|host| RegistryHost::parse(host, false)).transpose()?,
             endpoint_url: None,
             create_on_push: options.create_on_push,
             root: RootKey {

@@ -84,7 +84,7 @@ pub enum Error {
         tag: Option<String>,
     },
     /// The tag names another image and is immutable.
-    #[error("The image tag '{tag}' already exists in the '{}' repository and cannot be overwritten because the tag is immutable.", .repository.name)]
+    #[error("The image tag '{tag}' already exists in the '{}' repository and cannot be overwritten because the repository is immutable.", .repository.name)]
     ImageTagAlreadyExists {
         /// The repository.
         repository: RepositoryId,

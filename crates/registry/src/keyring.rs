@@ -5,12 +5,14 @@ use std::sync::{Arc, PoisonError, RwLock};
 
 use ironwharf_cloud::SealingKeys;
 use ironwharf_model::{Error, Result};
-use ironwharf_wire::seal::{KEY_DAYS, SealingKey, day_of};
+use ironwharf_wire::seal::{KEY_DAYS, SealingKey, UploadOwner, day_of};
 
 /// The sealing keys of one Region.
 pub(crate) struct Keyring {
     source: SealingKeys,
-    keys: RwLock<HashMap<u32, Arc<SealingKey>>>,
+    /// By day. A past day without a key will never have one: that is
+    /// remembered too.
+    keys: RwLock<HashMap<u32, Option<Arc<SealingKey>>>>,
 }
 
 impl Keyring {
@@ -21,7 +23,7 @@ impl Keyring {
     /// The key to seal with now.
     pub(crate) async fn current(&self, now_s: i64) -> Result<Arc<SealingKey>> {
         let day = day_of(now_s);
-        if let Some(key) = self.cached(day) {
+        if let Some(Some(key)) = self.cached(day) {
             return Ok(key);
         }
         let data_key = self.source.load_or_create(day).await?;
@@ -35,26 +37,33 @@ impl Keyring {
         if day > today || day + KEY_DAYS < today {
             return Ok(None);
         }
-        if let Some(key) = self.cached(day) {
-            return Ok(Some(key));
+        if let Some(known) = self.cached(day) {
+            return Ok(known);
         }
         match self.source.load(day).await? {
             Some(data_key) => self.remember(day, &data_key.0).map(Some),
-            None => Ok(None),
+            None => {
+                if day < today {
+                    self.keys.write().unwrap_or_else(PoisonError::into_inner).insert(day, None);
+                }
+                Ok(None)
+            }
         }
     }
 
-    /// The keys that upload ids may have been made with, newest first.
-    pub(crate) async fn recent(&self, now_s: i64) -> Result<Vec<Arc<SealingKey>>> {
+    /// Whether an upload id was made for this owner with a key that is still
+    /// good. The newest key is nearly always the one.
+    pub(crate) async fn owns_upload(&self, owner: &UploadOwner<'_>, id: &str, now_s: i64) -> Result<bool> {
         let today = day_of(now_s);
-        let mut keys = vec![self.current(now_s).await?];
-        for day in (today.saturating_sub(KEY_DAYS)..today).rev() {
-            keys.extend(self.of_day(day, now_s).await?);
+        for day in (today.saturating_sub(KEY_DAYS)..=today).rev() {
+            if self.of_day(day, now_s).await?.is_some_and(|key| key.owns_upload(owner, id)) {
+                return Ok(true);
+            }
         }
-        Ok(keys)
+        Ok(false)
     }
 
-    fn cached(&self, day: u32) -> Option<Arc<SealingKey>> {
+    fn cached(&self, day: u32) -> Option<Option<Arc<SealingKey>>> {
         self.keys.read().unwrap_or_else(PoisonError::into_inner).get(&day).cloned()
     }
 
@@ -62,7 +71,7 @@ impl Keyring {
         let key = Arc::new(SealingKey::derive(day, data_key).map_err(Error::internal)?);
         let mut keys = self.keys.write().unwrap_or_else(PoisonError::into_inner);
         keys.retain(|kept, _| kept + KEY_DAYS + 1 >= day);
-        keys.insert(day, Arc::clone(&key));
+        keys.insert(day, Some(Arc::clone(&key)));
         Ok(key)
     }
 }

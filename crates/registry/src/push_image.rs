@@ -113,8 +113,8 @@ async fn decide_until_done(request: &Push<'_>, manifest: &Manifest, attempt: &mu
             return Ok(Outcome::Existed);
         }
         check_tag(request, &state, digest)?;
-        let conflict = if state.image.is_some() {
-            match put_tag(request, attempt, &state).await? {
+        let conflict = if let Some(image) = &state.image {
+            match put_tag(request, &state, image).await? {
                 Ok(()) => return Ok(Outcome::Tagged),
                 Err(conflict) => conflict,
             }
@@ -160,27 +160,26 @@ fn check_tag(request: &Push<'_>, state: &PushState, digest: &Digest) -> Result<(
 /// Tags an image that is there. Its blobs are held by the push that committed it.
 async fn put_tag(
     request: &Push<'_>,
-    attempt: &mut Attempt,
     state: &PushState,
+    image: &ImageRecord,
 ) -> Result<Result<(), CommitConflict>> {
-    store_large_manifest(request, attempt).await?;
-    let image = TagRecord {
-        digest: attempt.image.digest.clone(),
-        media_type: attempt.image.manifest_type.as_str().to_owned(),
-        manifest: tag_manifest(request, attempt).await?,
+    let table = table(request);
+    let record = if request.bytes.len() <= INLINE_MANIFEST_BYTES {
+        TagRecord {
+            digest: image.digest.clone(),
+            media_type: image.media_type.clone(),
+            manifest: StoredManifest::Inline(request.bytes.to_vec()),
+        }
+    } else {
+        // A tag of a large manifest points to the object its image points to.
+        match table.manifest(request.repository, &image.digest).await? {
+            (_, Some(record)) => record,
+            (_, None) => return Ok(Err(CommitConflict::Changed)),
+        }
     };
-    let commit = Commit::Tag { repository: request.repository, image: &image };
+    let commit = Commit::Tag { repository: request.repository, image: &record, push: &image.push };
     let previous = state.tag.as_ref().map(|tag| &tag.digest);
-    table(request).commit_image(commit, request.tag, previous, request.permit.caller().now_s()).await
-}
-
-/// A tag of a large manifest points to the object its image points to.
-async fn tag_manifest(request: &Push<'_>, attempt: &Attempt) -> Result<StoredManifest> {
-    if let StoredManifest::Inline(bytes) = &attempt.image.manifest {
-        return Ok(StoredManifest::Inline(bytes.clone()));
-    }
-    let (_, stored) = table(request).manifest(request.repository, &attempt.image.digest).await?;
-    Ok(stored.map_or_else(|| attempt.image.manifest.clone(), |stored| stored.manifest))
+    table.commit_image(commit, request.tag, previous, request.permit.caller().now_s()).await
 }
 
 async fn put_image(

@@ -2,7 +2,8 @@
 //! they belong from the first one on.
 //!
 //! Invariant: memory is bounded by [`PART_BYTES`] + [`MIN_PART_BYTES`] that
-//! wait and as much that is being written, whatever the size of the layer.
+//! wait and [`PARTS_IN_FLIGHT`] parts that are being written, whatever the size
+//! of the layer.
 //! Invariant: a request that fails leaves the upload as it found it.
 
 use std::collections::VecDeque;
@@ -29,6 +30,9 @@ const PART_BYTES: usize = 8 * 1024 * 1024;
 
 /// The smallest part S3 takes before the last.
 const MIN_PART_BYTES: usize = 5 * 1024 * 1024;
+
+/// How many parts are written while the next one arrives.
+const PARTS_IN_FLIGHT: usize = 2;
 
 /// The largest layer: ECR's 52,000 MiB.
 const MAX_LAYER_BYTES: u64 = 52_000 * 1024 * 1024;
@@ -94,10 +98,10 @@ async fn finish(
 impl<'a> Upload<'a> {
     /// The upload `id`, if it was started by this caller for this repository.
     pub(crate) async fn find(permit: &'a Permit, repository: &'a RepositoryKey, id: &'a str) -> Result<Self> {
-        let keys = permit.region().keyring.recent(permit.caller().now_s()).await?;
-        let owner = owner(permit, repository);
         let upload = Self { permit, repository, id };
-        if keys.iter().any(|key| key.owns_upload(&owner, id)) { Ok(upload) } else { Err(upload.not_found()) }
+        let keyring = &permit.region().keyring;
+        let owned = keyring.owns_upload(&owner(permit, repository), id, permit.caller().now_s()).await?;
+        if owned { Ok(upload) } else { Err(upload.not_found()) }
     }
 
     fn account(&self) -> &AccountId {
@@ -442,7 +446,7 @@ struct ObjectWriter {
     multipart: Option<(String, String)>,
     parts: Vec<UploadPart>,
     next_part: i32,
-    /// The part being written while the next one arrives.
+    /// The parts being written while the next one arrives.
     writing: JoinSet<Result<UploadPart>>,
     /// Whether `multipart` was started by this request, which then also ends it.
     started_here: bool,
@@ -574,8 +578,9 @@ impl ObjectWriter {
                 self.multipart.insert((object, id)).clone()
             }
         };
-        // One part is written while the next one arrives, no more.
-        self.collect_parts().await?;
+        while self.writing.len() >= PARTS_IN_FLIGHT {
+            self.collect_part().await?;
+        }
         let bytes = self.take(length);
         let number = self.next_part;
         self.next_part += 1;
@@ -584,10 +589,19 @@ impl ObjectWriter {
         Ok(())
     }
 
-    async fn collect_parts(&mut self) -> Result<()> {
-        while let Some(written) = self.writing.join_next().await {
+    async fn collect_part(&mut self) -> Result<()> {
+        if let Some(written) = self.writing.join_next().await {
             self.parts.push(written.map_err(Error::internal)??);
         }
+        Ok(())
+    }
+
+    /// Waits until all parts are written; they stand in order then.
+    async fn collect_parts(&mut self) -> Result<()> {
+        while !self.writing.is_empty() {
+            self.collect_part().await?;
+        }
+        self.parts.sort_unstable_by_key(|part| part.number);
         Ok(())
     }
 

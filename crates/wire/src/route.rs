@@ -27,7 +27,7 @@ use http::Method;
 /// One request of the OCI Distribution API. The parts are as received.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Route<'a> {
-    /// `GET /v2/` (end-1): the version check, where clients find the challenge.
+    /// `GET` or `HEAD /v2/` (end-1): the version check, where clients find the challenge.
     Base,
     /// `GET /v2/_catalog`: not in the OCI specification, but in Docker's.
     Catalog,
@@ -176,7 +176,11 @@ impl<'a> Route<'a> {
             return Err(RouteError::NotFound);
         };
         if rest.is_empty() || rest == "/" {
-            return only(method, &Method::GET, "GET", Self::Base);
+            // Probes of load balancers and some clients ask with HEAD.
+            return match *method {
+                Method::GET | Method::HEAD => Ok(Self::Base),
+                _ => Err(RouteError::MethodNotAllowed { allow: "GET, HEAD" }),
+            };
         }
         let Some(rest) = rest.strip_prefix('/') else {
             return Err(RouteError::NotFound);
@@ -335,9 +339,11 @@ mod tests {
     fn fixed_paths() {
         assert_eq!(parse("GET", "/v2"), Ok(Route::Base));
         assert_eq!(parse("GET", "/v2/"), Ok(Route::Base));
+        assert_eq!(parse("HEAD", "/v2/"), Ok(Route::Base));
+        assert_eq!(parse("POST", "/v2/"), Err(RouteError::MethodNotAllowed { allow: "GET, HEAD" }));
         assert_eq!(parse("GET", "/v2/_catalog"), Ok(Route::Catalog));
         for method in ["HEAD", "POST", "OPTIONS"] {
-            for path in ["/v2/", "/v2/_catalog", "/v2/a/tags/list", "/v2/a/referrers/d"] {
+            for path in ["/v2/_catalog", "/v2/a/tags/list", "/v2/a/referrers/d"] {
                 assert_eq!(parse(method, path), Err(RouteError::MethodNotAllowed { allow: "GET" }));
             }
         }

@@ -232,8 +232,8 @@ class Server:
         status = self._daemon.stop()
         log = self._daemon.log.read_text(errors="replace")
         assert status == 0, f"the server ended with status {status} after SIGTERM\n{log[-8000:]}"
-        printed = self._stdout.read_text()
-        assert printed.count("\n") == 1, f"more than the ready line on stdout:\n{printed}"
+        ready = _READY_LINE.findall(self._stdout.read_text())
+        assert len(ready) == 1, f"more than one ready line: {ready}"
 
 
 def image_ids(images: Sequence[dict[str, str]]) -> set[tuple[str, str | None]]:

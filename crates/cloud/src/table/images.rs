@@ -9,7 +9,7 @@
 use std::collections::BTreeMap;
 
 use aws_sdk_dynamodb::types::{
-    CancellationReason, Delete, Put, ReturnValuesOnConditionCheckFailure, TransactWriteItem, Update,
+    AttributeValue, CancellationReason, Delete, Put, ReturnValuesOnConditionCheckFailure, TransactWriteItem, Update,
 };
 use ironwharf_model::media_type::ManifestType;
 use ironwharf_model::{Digest, Error, Reference, Result, Tag};
@@ -183,6 +183,9 @@ pub enum Commit<'a> {
         repository: &'a RepositoryKey,
         /// The image.
         image: &'a TagRecord,
+        /// The push that committed it: an image that was deleted and pushed
+        /// again since is another one, with its manifest elsewhere.
+        push: &'a str,
     },
 }
 
@@ -236,12 +239,12 @@ impl Table {
         let mut writes = Vec::new();
         let (repository, digest) = match commit {
             Commit::New(image) => {
-                self.new_image_writes(image, tag, now_s, &mut writes)?;
+                self.new_image_writes(image, tag, previous, now_s, &mut writes)?;
                 (&image.repository, &image.digest)
             }
-            Commit::Tag { repository, image } => {
+            Commit::Tag { repository, image, push } => {
                 if let Some(tag) = tag {
-                    writes.push(self.change_tags(repository, &image.digest, tag, "ADD tags :tag, revision :one")?);
+                    writes.push(self.add_tag(repository, &image.digest, push, tag)?);
                 }
                 (repository, &image.digest)
             }
@@ -262,8 +265,10 @@ impl Table {
                     .expression_attribute_values(":previous", string(previous.as_str())),
             };
             writes.push(TransactWriteItem::builder().put(put.build().map_err(Error::internal)?).build());
-            if let Some(previous) = previous.filter(|previous| *previous != digest) {
-                writes.push(self.change_tags(repository, previous, tag, "DELETE tags :tag ADD revision :one")?);
+            // A child that loses its tag to its index has lost it above.
+            let lost_above = |previous: &Digest| matches!(commit, Commit::New(image) if image.children.contains(previous));
+            if let Some(previous) = previous.filter(|previous| *previous != digest && !lost_above(previous)) {
+                writes.push(self.drop_tag(repository, previous, tag)?);
             }
         }
         match self.transact(writes).await? {
@@ -279,6 +284,7 @@ impl Table {
         &self,
         image: &NewImage,
         tag: Option<&Tag>,
+        previous: Option<&Digest>,
         now_s: i64,
         writes: &mut Vec<TransactWriteItem>,
     ) -> Result<()> {
@@ -325,38 +331,56 @@ impl Table {
             writes.push(put_if_absent(referrer.item())?);
         }
         for child in &image.children {
-            writes.push(self.change_parents(repository, child, 1)?);
+            writes.push(match tag.filter(|_| previous == Some(child)) {
+                // One item can be written once only in a transaction.
+                Some(tag) => {
+                    let expression = "ADD parents :by, revision :one DELETE tags :tag";
+                    self.change_image(repository, child, expression, [(":by", number(1)), (":tag", tag_set(tag))])?
+                }
+                None => self.change_parents(repository, child, 1)?,
+            });
         }
         Ok(())
     }
 
-    fn change_tags(
-        &self,
-        repository: &RepositoryKey,
-        digest: &Digest,
-        tag: &Tag,
-        expression: &str,
-    ) -> Result<TransactWriteItem> {
+    fn add_tag(&self, repository: &RepositoryKey, digest: &Digest, push: &str, tag: &Tag) -> Result<TransactWriteItem> {
         let update = Update::builder()
             .table_name(&self.name)
             .set_key(Some(attributes::key(&Key::Image { repository, digest })))
-            .update_expression(expression)
-            .condition_expression("attribute_exists(pk)")
-            .expression_attribute_values(":tag", aws_sdk_dynamodb::types::AttributeValue::Ss(vec![tag.to_string()]))
+            .update_expression("ADD tags :tag, revision :one")
+            .condition_expression("push = :push")
+            .expression_attribute_values(":tag", tag_set(tag))
             .expression_attribute_values(":one", number(1))
+            .expression_attribute_values(":push", string(push))
             .build()
             .map_err(Error::internal)?;
         Ok(TransactWriteItem::builder().update(update).build())
     }
 
+    fn drop_tag(&self, repository: &RepositoryKey, digest: &Digest, tag: &Tag) -> Result<TransactWriteItem> {
+        self.change_image(repository, digest, "DELETE tags :tag ADD revision :one", [(":tag", tag_set(tag))])
+    }
+
     fn change_parents(&self, repository: &RepositoryKey, child: &Digest, by: i8) -> Result<TransactWriteItem> {
+        self.change_image(repository, child, "ADD parents :by, revision :one", [(":by", number(by))])
+    }
+
+    /// Changes an image, which must be there. Every `expression` adds `:one` to
+    /// the revision.
+    fn change_image<const N: usize>(
+        &self,
+        repository: &RepositoryKey,
+        digest: &Digest,
+        expression: &str,
+        values: [(&str, AttributeValue); N],
+    ) -> Result<TransactWriteItem> {
+        let values = values.into_iter().chain([(":one", number(1))]);
         let update = Update::builder()
             .table_name(&self.name)
-            .set_key(Some(attributes::key(&Key::Image { repository, digest: child })))
-            .update_expression("ADD parents :by, revision :one")
+            .set_key(Some(attributes::key(&Key::Image { repository, digest })))
+            .update_expression(expression)
             .condition_expression("attribute_exists(pk)")
-            .expression_attribute_values(":by", number(by))
-            .expression_attribute_values(":one", number(1))
+            .set_expression_attribute_values(Some(values.map(|(name, value)| (name.to_owned(), value)).collect()))
             .build()
             .map_err(Error::internal)?;
         Ok(TransactWriteItem::builder().update(update).build())
@@ -429,7 +453,7 @@ impl Table {
     ) -> Result<Result<(), CommitConflict>> {
         let writes = vec![
             self.delete_tag(repository, tag, digest)?,
-            self.change_tags(repository, digest, tag, "DELETE tags :tag ADD revision :one")?,
+            self.drop_tag(repository, digest, tag)?,
         ];
         match self.transact(writes).await? {
             Transaction::Written => Ok(Ok(())),
@@ -475,7 +499,10 @@ impl Table {
         let record = Delete::builder()
             .table_name(&self.name)
             .set_key(Some(attributes::key(&Key::Image { repository, digest: &image.digest })))
-            .condition_expression("revision = :revision AND parents = :none")
+            // The push too: the revisions of an image that is deleted and
+            // pushed again start over.
+            .condition_expression("push = :push AND revision = :revision AND parents = :none")
+            .expression_attribute_values(":push", string(&image.push))
             .expression_attribute_values(":revision", number(revision))
             .expression_attribute_values(":none", number(0))
             .return_values_on_condition_check_failure(ReturnValuesOnConditionCheckFailure::AllOld)
@@ -581,6 +608,10 @@ impl Table {
         let put = Put::builder().table_name(&self.name).set_item(Some(review.item(account, now_s)));
         Ok(TransactWriteItem::builder().put(put.build().map_err(Error::internal)?).build())
     }
+}
+
+fn tag_set(tag: &Tag) -> AttributeValue {
+    AttributeValue::Ss(vec![tag.to_string()])
 }
 
 /// Work for the collector.

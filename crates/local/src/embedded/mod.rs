@@ -159,6 +159,16 @@ impl Embedded {
         self.inner.existing_regions()
     }
 
+    /// The services of a Region that has data in this folder already; `None`
+    /// for any other, which is not created.
+    pub fn existing_region(&self, region: &str) -> Result<Option<Arc<RegionServices>>, OpenError> {
+        let opened = self.inner.regions.lock().unwrap_or_else(PoisonError::into_inner).get(region).map(Arc::clone);
+        if opened.is_some() || !self.inner.has_region(region) {
+            return Ok(opened);
+        }
+        self.inner.region(region).map(Some)
+    }
+
     /// The key pair that the in-process clients must sign with.
     ///
     /// It is kept in the data folder because presigned URLs outlive a restart.
@@ -227,6 +237,10 @@ impl Inner {
         names.retain(|name| is_region_name(name));
         names.sort();
         Ok(names)
+    }
+
+    fn has_region(&self, region: &str) -> bool {
+        is_region_name(region) && self.regions_dir().join(region).is_dir()
     }
 
     fn regions_dir(&self) -> PathBuf {

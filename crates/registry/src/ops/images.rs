@@ -23,7 +23,7 @@ use crate::push_image::{self, Push};
 use crate::repositories::id as repository_id;
 
 /// How many images are read at a time while a filter leaves some out.
-const READ: usize = 200;
+const READ: usize = 500;
 
 pub(super) struct PutImage;
 
@@ -283,6 +283,12 @@ impl Filter {
         matches!(self.status, ImageStatusFilter::Active | ImageStatusFilter::Any)
     }
 
+    /// How many images to read for `missing` of a page. Without a filter that
+    /// is as many as are missing, whatever the size of the repository.
+    fn read(self, missing: usize) -> usize {
+        if self.tags == TagStatus::Any { missing } else { missing.max(READ) }
+    }
+
     fn shows(self, image: &ImageRecord) -> bool {
         let tagged = !image.tags.is_empty();
         match self.tags {
@@ -322,9 +328,7 @@ impl Operation for ListImages {
         let mut rows = Rows::new(page.limit, page.position.as_deref());
         let table = &permit.region().cloud.table;
         while filter.shows_active() && !rows.full {
-            // Reading no more images than rows are missing keeps a page's cost
-            // independent of the repository's size.
-            let limit = (rows.missing() + 1).min(READ);
+            let limit = filter.read(rows.missing() + 1);
             let images = table.images(&repository.key, rows.after.as_deref(), limit).await?;
             for image in images.items {
                 if !rows.add(&image, filter.shows(&image)) {
@@ -431,11 +435,18 @@ impl Operation for DescribeImages {
         let mut shown: Vec<ImageRecord> = Vec::new();
         let mut more = filter.shows_active();
         while more && shown.len() < page.limit {
-            let limit = (page.limit - shown.len()).min(READ.max(page.limit));
-            let images = table.images(&repository.key, after.as_deref(), limit).await?;
+            let images = table.images(&repository.key, after.as_deref(), filter.read(page.limit - shown.len())).await?;
             more = images.more;
-            after = images.items.last().map(|image| image.digest.to_string()).or(after);
-            shown.extend(images.items.into_iter().filter(|image| filter.shows(image)));
+            for image in images.items {
+                if shown.len() == page.limit {
+                    more = true;
+                    break;
+                }
+                after = Some(image.digest.to_string());
+                if filter.shows(&image) {
+                    shown.push(image);
+                }
+            }
         }
         let next_token = page.next(after.as_deref().filter(|_| more)).await?;
         let details = shown.iter().map(|image| detail(call, image)).collect::<Result<_>>()?;

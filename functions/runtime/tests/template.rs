@@ -1,0 +1,292 @@
+//! `infra/template.yaml` against the code: the table is the one the code makes
+//! for itself, each role allows what its function calls, and the rules of the
+//! load balancer lead to the functions that answer.
+
+#![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic, reason = "a panic is how a test fails")]
+
+mod support;
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use aws_credential_types::Credentials;
+use aws_sdk_dynamodb::config::{BehaviorVersion, Region};
+use http::Method;
+use ironwharf_function::Scope;
+use serde_json::{Value, json};
+use support::{Answer, Gateway, REGION, Registry, Request, digest};
+use yaml_rust2::{Yaml, YamlLoader};
+
+const FUNCTIONS: [(Scope, &str); 3] =
+    [(Scope::Pull, "PullFunction"), (Scope::Push, "PushFunction"), (Scope::Api, "ApiFunction")];
+
+/// What a role has although no request of [`exercise`] needs it.
+const NEEDED_RARELY: [(&str, &str, &str); 1] =
+    [("PushFunction", "kms:GenerateDataKey", "the first upload after midnight makes the sealing key of the day")];
+
+fn template() -> Yaml {
+    YamlLoader::load_from_str(include_str!("../../../infra/template.yaml")).unwrap().remove(0)
+}
+
+fn texts(list: &Yaml) -> BTreeSet<String> {
+    list.as_vec().unwrap().iter().map(|text| text.as_str().unwrap().to_owned()).collect()
+}
+
+#[tokio::test]
+async fn the_table_is_the_one_the_code_makes() {
+    let registry = Registry::new().await;
+    let services = registry.embedded.region(REGION).unwrap();
+    let config = aws_sdk_dynamodb::Config::builder()
+        .behavior_version(BehaviorVersion::latest())
+        .region(Region::new(REGION))
+        .endpoint_url("http://embedded.localhost")
+        .credentials_provider(Credentials::new("test", "test", None, None, "test"))
+        .http_client(services.dynamodb.clone())
+        .build();
+    let client = aws_sdk_dynamodb::Client::from_conf(config);
+    let made = client.describe_table().table_name("ironwharf").send().await.unwrap().table.unwrap();
+    let expiry = client.describe_time_to_live().table_name("ironwharf").send().await.unwrap();
+    let expiry = expiry.time_to_live_description.unwrap();
+
+    let template = template();
+    let table = &template["Resources"]["Table"]["Properties"];
+    let keys = |schema: &Yaml| -> Vec<(String, String)> {
+        let text = |yaml: &Yaml| yaml.as_str().unwrap().to_owned();
+        schema.as_vec().unwrap().iter().map(|key| (text(&key["AttributeName"]), text(&key["KeyType"]))).collect()
+    };
+    let made_keys = |schema: &[aws_sdk_dynamodb::types::KeySchemaElement]| -> Vec<(String, String)> {
+        schema.iter().map(|key| (key.attribute_name.clone(), key.key_type.as_str().to_owned())).collect()
+    };
+    assert_eq!(keys(&table["KeySchema"]), made_keys(made.key_schema()));
+
+    let attributes: BTreeSet<_> = table["AttributeDefinitions"].as_vec().unwrap().iter().map(|attribute| {
+        (attribute["AttributeName"].as_str().unwrap(), attribute["AttributeType"].as_str().unwrap())
+    }).collect();
+    let made_attributes = made.attribute_definitions().iter();
+    let made_attributes: BTreeSet<_> =
+        made_attributes.map(|attribute| (attribute.attribute_name(), attribute.attribute_type().as_str())).collect();
+    assert_eq!(attributes, made_attributes);
+
+    let indexes = table["GlobalSecondaryIndexes"].as_vec().unwrap();
+    assert_eq!(indexes.len(), made.global_secondary_indexes().len());
+    for (index, made) in indexes.iter().zip(made.global_secondary_indexes()) {
+        assert_eq!(index["IndexName"].as_str(), made.index_name());
+        assert_eq!(keys(&index["KeySchema"]), made_keys(made.key_schema()));
+        let projection = made.projection().unwrap().projection_type().unwrap();
+        assert_eq!(index["Projection"]["ProjectionType"].as_str(), Some(projection.as_str()));
+    }
+    let stream = made.stream_specification().unwrap().stream_view_type().unwrap();
+    assert_eq!(table["StreamSpecification"]["StreamViewType"].as_str(), Some(stream.as_str()));
+    assert_eq!(table["TimeToLiveSpecification"]["AttributeName"].as_str(), expiry.attribute_name());
+    assert_eq!(table["BillingMode"].as_str(), Some("PAY_PER_REQUEST"));
+}
+
+#[tokio::test]
+async fn each_role_allows_what_its_function_calls() {
+    let calls = exercise().await;
+    let template = template();
+    for (scope, name) in FUNCTIONS {
+        let function = &template["Resources"][name]["Properties"];
+        let mut granted = BTreeSet::new();
+        for statement in function["Policies"][0]["Statement"].as_vec().unwrap() {
+            // What S3 does with the key of the bucket is no call of ours.
+            if statement["Sid"].as_str() != Some("ObjectKeys") {
+                granted.extend(texts(&statement["Action"]));
+            }
+        }
+        let mut needed: BTreeSet<String> =
+            calls[name].iter().flat_map(|call| actions(call)).map(|action| (*action).to_owned()).collect();
+        if scope == Scope::Pull {
+            // A presigned URL may do what its signer may.
+            needed.insert("s3:GetObject".to_owned());
+        }
+        for (_, action, reason) in NEEDED_RARELY.iter().filter(|(function, ..)| *function == name) {
+            assert!(needed.insert((*action).to_owned()), "{name} calls {action} after all: {reason}");
+        }
+        assert_eq!(granted, needed, "{name}; it calls {:?}", calls[name]);
+    }
+}
+
+/// The IAM actions behind a call.
+fn actions(call: &str) -> &'static [&'static str] {
+    match call {
+        "DynamoDB GetItem" => &["dynamodb:GetItem"],
+        "DynamoDB BatchGetItem" => &["dynamodb:BatchGetItem"],
+        "DynamoDB Query" => &["dynamodb:Query"],
+        "DynamoDB PutItem" => &["dynamodb:PutItem"],
+        "DynamoDB UpdateItem" => &["dynamodb:UpdateItem"],
+        "DynamoDB DeleteItem" => &["dynamodb:DeleteItem"],
+        "DynamoDB BatchWriteItem" => &["dynamodb:BatchWriteItem"],
+        // A transaction needs the action of each of its items.
+        "DynamoDB TransactWriteItems" => {
+            &["dynamodb:ConditionCheckItem", "dynamodb:DeleteItem", "dynamodb:PutItem", "dynamodb:UpdateItem"]
+        }
+        "S3 PutObject" | "S3 CreateMultipartUpload" | "S3 UploadPart" | "S3 CompleteMultipartUpload" => &["s3:PutObject"],
+        "S3 AbortMultipartUpload" => &["s3:AbortMultipartUpload"],
+        "S3 GetObject" => &["s3:GetObject"],
+        "KMS Decrypt" => &["kms:Decrypt"],
+        "KMS GenerateDataKey" => &["kms:GenerateDataKey"],
+        other => panic!("no role has an action for {other}"),
+    }
+}
+
+/// Sends requests of every kind; the calls each function makes.
+async fn exercise() -> BTreeMap<&'static str, BTreeSet<String>> {
+    let registry = Registry::new().await;
+    let mut calls: BTreeMap<_, BTreeSet<String>> = FUNCTIONS.iter().map(|(_, name)| (*name, BTreeSet::new())).collect();
+    let mut send = async |request: Request, status: u16| -> Answer {
+        let answer = registry.send(Gateway::AlbMultiValue, &request).await;
+        assert_eq!(answer.status, status, "{} {}: {}", request.method, request.path, answer.json);
+        let (_, name) = FUNCTIONS.into_iter().find(|(scope, _)| *scope == request.owner()).unwrap();
+        calls.get_mut(name).unwrap().extend(registry.counts.take().into_keys());
+        answer
+    };
+    let api = |operation: &str, input: Value| Request::api(operation, &input);
+
+    let token = send(api("GetAuthorizationToken", json!({})), 200).await.json_body();
+    let token = token["authorizationData"][0]["authorizationToken"].as_str().unwrap().to_owned();
+    let oci = |method, target: &str| Request::new(method, target).header("authorization", &format!("Basic {token}"));
+    for name in ["one", "two"] {
+        send(api("CreateRepository", json!({ "repositoryName": name })), 200).await;
+    }
+
+    // Blobs: in one piece, in pieces large and small, given up, mounted.
+    let (config, layer) = (b"{}".to_vec(), vec![7; 6 << 20]);
+    for (blob, pieces) in [(&config, 1), (&config, 2), (&layer, 1), (&layer, 2)] {
+        let started = send(oci("POST", "/v2/one/blobs/uploads/"), 202).await;
+        let location = started.header("location").unwrap().to_owned();
+        for piece in blob.chunks(blob.len().div_ceil(pieces)) {
+            send(oci("PATCH", &location).body(piece), 202).await;
+            send(oci("GET", &location), 204).await;
+        }
+        send(oci("PUT", &format!("{location}?digest={}", digest(blob))), 201).await;
+    }
+    let started = send(oci("POST", "/v2/one/blobs/uploads/"), 202).await;
+    let location = started.header("location").unwrap().to_owned();
+    send(oci("PATCH", &location).body(vec![8; 6 << 20]), 202).await;
+    send(oci("DELETE", &location), 204).await;
+    send(oci("POST", &format!("/v2/two/blobs/uploads/?mount={}&from=one", digest(&layer))), 201).await;
+    send(oci("POST", &format!("/v2/two/blobs/uploads/?mount={}", digest(&config))), 201).await;
+
+    // Images: small, too large for an item, with a subject, deleted.
+    let manifest = |text: &str| {
+        let media_type = "application/vnd.oci.image.manifest.v1+json";
+        let manifest = json!({
+            "schemaVersion": 2,
+            "mediaType": media_type,
+            "config": { "mediaType": "application/vnd.oci.image.config.v1+json", "digest": digest(&config), "size": config.len() },
+            "layers": [{ "mediaType": "application/vnd.oci.image.layer.v1.tar", "digest": digest(&layer), "size": layer.len() }],
+            "subject": { "mediaType": media_type, "digest": digest(b"subject"), "size": 7 },
+            "annotations": { "text": text },
+        });
+        manifest.to_string()
+    };
+    let media_type = "application/vnd.oci.image.manifest.v1+json";
+    for (tag, text) in [("small", "s".to_owned()), ("large", "l".repeat(400_000)), ("small", "t".to_owned())] {
+        let put = oci("PUT", &format!("/v2/one/manifests/{tag}")).header("content-type", media_type);
+        send(put.body(manifest(&text)), 201).await;
+        send(oci("GET", &format!("/v2/one/manifests/{tag}")), 200).await;
+    }
+    send(oci("HEAD", &format!("/v2/one/blobs/{}", digest(&layer))), 200).await;
+    send(oci("GET", &format!("/v2/one/blobs/{}", digest(&layer))), 307).await;
+    send(oci("GET", &format!("/v2/one/referrers/{}", digest(b"subject"))), 200).await;
+    for target in ["/v2/", "/v2/_catalog", "/v2/one/tags/list?n=1"] {
+        send(oci("GET", target), 200).await;
+    }
+    send(oci("DELETE", "/v2/one/manifests/small"), 202).await;
+    send(oci("DELETE", &format!("/v2/one/manifests/{}", digest(manifest("s").as_bytes()))), 202).await;
+    send(oci("DELETE", &format!("/v2/two/blobs/{}", digest(&config))), 202).await;
+
+    // The same by the API.
+    let started = send(api("InitiateLayerUpload", json!({ "repositoryName": "one" })), 200).await.json_body();
+    let part = vec![9; 6 << 20];
+    let encoded = base64::Engine::encode(&base64::engine::general_purpose::STANDARD, &part);
+    let upload = json!({
+        "repositoryName": "one",
+        "uploadId": started["uploadId"],
+        "partFirstByte": 0,
+        "partLastByte": part.len() - 1,
+        "layerPartBlob": encoded,
+    });
+    send(api("UploadLayerPart", upload), 200).await;
+    let finish =
+        json!({ "repositoryName": "one", "uploadId": started["uploadId"], "layerDigests": [digest(&part)] });
+    send(api("CompleteLayerUpload", finish), 200).await;
+    for text in ["a".to_owned(), "b".repeat(400_000)] {
+        let put = json!({ "repositoryName": "one", "imageManifest": manifest(&text), "imageTag": "api" });
+        send(api("PutImage", put), 200).await;
+    }
+    for (operation, input) in [
+        ("DescribeRegistry", json!({})),
+        ("DescribeRepositories", json!({ "maxResults": 1 })),
+        ("ListImages", json!({ "repositoryName": "one", "maxResults": 1 })),
+        ("DescribeImages", json!({ "repositoryName": "one" })),
+        ("BatchGetImage", json!({ "repositoryName": "one", "imageIds": [{ "imageTag": "api" }] })),
+        ("BatchCheckLayerAvailability", json!({ "repositoryName": "one", "layerDigests": [digest(&layer)] })),
+        ("GetDownloadUrlForLayer", json!({ "repositoryName": "one", "layerDigest": digest(&layer) })),
+        ("BatchDeleteImage", json!({ "repositoryName": "one", "imageIds": [{ "imageTag": "api" }] })),
+        ("DeleteRepository", json!({ "repositoryName": "one", "force": true })),
+    ] {
+        send(api(operation, input), 200).await;
+    }
+    calls
+}
+
+#[test]
+fn each_rule_leads_to_the_function_that_answers() {
+    let template = template();
+    let resources = &template["Resources"];
+    let mut routed = BTreeSet::new();
+    for rule in ["PullRule", "PushRule", "ApiRule"] {
+        let rule = &resources[rule]["Properties"];
+        let targets = rule["Actions"][0]["TargetGroupArn"].as_str().unwrap();
+        // `!GetAtt PullFunction.Arn`, without its tag.
+        let target = resources[targets]["Properties"]["Targets"][0]["Id"].as_str().unwrap();
+        let name = target.strip_suffix(".Arn").unwrap();
+        let (scope, _) = FUNCTIONS.into_iter().find(|(_, function)| *function == name).unwrap();
+        let attribute = &resources[targets]["Properties"]["TargetGroupAttributes"][0];
+        assert_eq!(attribute["Key"].as_str(), Some("lambda.multi_value_headers.enabled"));
+        assert_eq!(attribute["Value"].as_str(), Some("true"));
+
+        let conditions = &rule["Conditions"];
+        let methods = texts(&conditions[0]["HttpRequestMethodConfig"]["Values"]);
+        let paths = texts(&conditions[1]["PathPatternConfig"]["Values"]);
+        assert!(methods.len() + paths.len() <= 5, "a rule may have five values");
+        for method in &methods {
+            let method: Method = method.parse().unwrap();
+            for path in &paths {
+                let path = path.replace('*', "a/tags/list");
+                assert!(scope.check(&method, &path).is_ok(), "{method} {path} is led to {name}");
+                assert!(routed.insert((method.clone(), path)), "two rules match");
+            }
+        }
+    }
+    for (method, path) in [("GET", "/v2/"), ("HEAD", "/v2/"), ("POST", "/v2/"), ("PATCH", "/v2/"), ("PUT", "/v2/"), ("DELETE", "/v2/"), ("POST", "/")] {
+        let path = path.replace("/v2/", "/v2/a/tags/list");
+        assert!(routed.contains(&(method.parse().unwrap(), path)), "nothing answers {method}");
+    }
+}
+
+#[test]
+fn every_variable_is_set() {
+    let template = template();
+    let environment = |yaml: &Yaml, name: &str| yaml["Environment"]["Variables"][name].as_str().map(str::to_owned);
+    for (scope, name) in FUNCTIONS {
+        let own = &template["Resources"][name]["Properties"];
+        let variable = |name: &str| {
+            let value = environment(own, name).or_else(|| environment(&template["Globals"]["Function"], name))?;
+            // References get values of the right form.
+            Some(match (name, value.as_str()) {
+                ("IRONWHARF_ROOT_ACCOUNT", "AWS::AccountId") => "123456789012".to_owned(),
+                ("IRONWHARF_CREATE_ON_PUSH", "CreateOnPush") => "true".to_owned(),
+                _ => value,
+            })
+        };
+        // Lambda itself sets the Region.
+        let settings = ironwharf_function::settings::Settings::read(scope, |name| {
+            if name == "AWS_REGION" { Some(REGION.to_owned()) } else { variable(name) }
+        });
+        let settings = settings.unwrap_or_else(|sentence| panic!("{name}: {sentence}"));
+        assert!(settings.app.create_on_push);
+        assert_eq!(variable("IRONWHARF_ROOT_SECRET_ACCESS_KEY").is_some(), scope.verifies_signatures());
+    }
+}

@@ -1,0 +1,19 @@
+//! The whole server over its socket: what clients see, and what they must not.
+#![allow(missing_docs, reason = "tests")]
+
+mod api_images;
+mod api_layers;
+mod api_listings;
+mod api_regions;
+mod api_repositories;
+mod front_door;
+mod hostile_api;
+mod hostile_http;
+mod hostile_routes;
+mod not_yet_served;
+mod oci_blobs;
+mod oci_listings;
+mod oci_manifests;
+mod oci_names;
+mod oci_uploads;
+mod words;

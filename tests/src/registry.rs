@@ -1,0 +1,70 @@
+//! A registry for one test: its own port, its own folder.
+
+use ironwharf_local::test_app::{TestApp, TestOptions};
+use tempfile::TempDir;
+
+use crate::client::Client;
+
+/// A running registry and the folder it keeps its data in.
+#[derive(Debug)]
+pub struct Registry {
+    // Declared first, so that the server is told to stop before its folder goes.
+    app: TestApp,
+    folder: TempDir,
+    options: TestOptions,
+}
+
+impl Registry {
+    /// Starts an empty registry as `ironwharf serve` would.
+    pub async fn start() -> Self {
+        Self::start_with(TestOptions::default()).await
+    }
+
+    /// Starts an empty registry.
+    pub async fn start_with(options: TestOptions) -> Self {
+        let folder = TempDir::new().expect("a temporary folder");
+        let app = TestApp::start(folder.path(), options).await.expect("the registry starts");
+        Self { app, folder, options }
+    }
+
+    /// A client of it, as the root, in the default Region.
+    #[must_use]
+    pub fn client(&self) -> Client {
+        Client::new(&self.app.host())
+    }
+
+    /// The server itself.
+    #[must_use]
+    pub const fn app(&self) -> &TestApp {
+        &self.app
+    }
+
+    /// `127.0.0.1:<port>`.
+    #[must_use]
+    pub fn host(&self) -> String {
+        self.app.host()
+    }
+
+    /// The folder with the registry's data.
+    #[must_use]
+    pub fn data_dir(&self) -> &std::path::Path {
+        self.folder.path()
+    }
+
+    /// Stops the registry and starts it again over the same folder; its port
+    /// is another one then.
+    pub async fn restart(self) -> Self {
+        let Self { app, folder, options } = self;
+        app.stop().await;
+        let app = TestApp::start(folder.path(), options).await.expect("the registry starts again");
+        Self { app, folder, options }
+    }
+
+    /// Stops the registry and removes its folder. A test that ends without
+    /// this still leaves nothing, but the server may be writing while its
+    /// folder goes.
+    pub async fn stop(self) {
+        self.app.stop().await;
+        self.folder.close().expect("the folder is removed");
+    }
+}
