@@ -13,7 +13,7 @@ use ironwharf_tests::Client;
 
 /// How long a server may take to say that it listens. Not a pause: a start
 /// that reaches it has failed.
-const START_LIMIT: Duration = Duration::from_secs(60);
+const START_LIMIT: Duration = Duration::from_mins(1);
 
 const SIGKILL: i32 = 9;
 
@@ -70,15 +70,13 @@ impl Process {
         let status = self.child.wait().expect("the server ends");
         assert_eq!(status.signal(), Some(SIGKILL), "the server ended by itself: {status}\n{}", tail(&self.log));
     }
-
-    /// The end of the server's log, for the message of a test that failed.
-    pub(crate) fn log(&self) -> String {
-        tail(&self.log)
-    }
 }
 
 impl Drop for Process {
     fn drop(&mut self) {
+        if std::thread::panicking() {
+            println!("the end of the server's log:\n{}", tail(&self.log));
+        }
         // Both fail only if it is gone already, which is what is wanted.
         let _ = self.child.kill();
         let _ = self.child.wait();

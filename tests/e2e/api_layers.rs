@@ -80,7 +80,7 @@ async fn an_availability_check_never_fails_for_one_bad_digest() {
     ] {
         let input = json!({ "repositoryName": "app", "layerDigests": [bad, digest] });
         let checked = client.api_ok("BatchCheckLayerAvailability", input).await;
-        assert_eq!(texts(&checked["layers"], "/layerDigest"), [digest.clone()], "{bad}");
+        assert_eq!(texts(&checked["layers"], "/layerDigest"), [digest.as_str()], "{bad}");
         assert_eq!(texts(&checked["failures"], "/failureCode"), [code], "{bad}");
         assert_eq!(texts(&checked["failures"], "/layerDigest"), [bad]);
     }
@@ -103,7 +103,10 @@ async fn only_layers_of_an_image_can_be_downloaded() {
     client.api("GetDownloadUrlForLayer", input(&loose)).await.expect_aws_error("LayerInaccessibleException", &message);
     for missing in [foreign.clone(), unknown_digest()] {
         let message = format!("The layer with digest {missing} does not exist {within}");
-        client.api("GetDownloadUrlForLayer", input(&missing)).await.expect_aws_error("LayersNotFoundException", &message);
+        client
+            .api("GetDownloadUrlForLayer", input(&missing))
+            .await
+            .expect_aws_error("LayersNotFoundException", &message);
         client.oci("HEAD", &format!("/v2/app/blobs/{missing}")).send().await.expect_status(404);
     }
     registry.stop().await;
@@ -154,7 +157,9 @@ async fn uploads_are_refused_in_the_words_of_ecr() {
     let id = started(&client, "app").await;
     let unknown = unknown_digest();
     let no_upload = |repository: &str, id: &str| {
-        format!("The upload with id '{id}' does not exist within the repository with name '{repository}' in the registry with id '{ACCOUNT}'")
+        format!(
+            "The upload with id '{id}' does not exist within the repository with name '{repository}' in the registry with id '{ACCOUNT}'"
+        )
     };
     let stranger = "01234567-89ab-4def-8123-456789abcdef";
     let mut wrong_length = part_input("app", &id, 0, b"0123456789");
@@ -166,9 +171,19 @@ async fn uploads_are_refused_in_the_words_of_ecr() {
         client.api(operation, input).await.expect_aws_error(code, &message);
     };
     for (operation, input, code, message) in [
-        ("UploadLayerPart", part_input("app", stranger, 0, b"x"), "UploadNotFoundException", no_upload("app", stranger)),
+        (
+            "UploadLayerPart",
+            part_input("app", stranger, 0, b"x"),
+            "UploadNotFoundException",
+            no_upload("app", stranger),
+        ),
         ("UploadLayerPart", part_input("other", &id, 0, b"x"), "UploadNotFoundException", no_upload("other", &id)),
-        ("CompleteLayerUpload", complete("other", &id, &[&unknown]), "UploadNotFoundException", no_upload("other", &id)),
+        (
+            "CompleteLayerUpload",
+            complete("other", &id, &[&unknown]),
+            "UploadNotFoundException",
+            no_upload("other", &id),
+        ),
         (
             "UploadLayerPart",
             wrong_length,

@@ -16,7 +16,9 @@ async fn a_region_sees_nothing_of_another() {
     home.push_image("app", "latest", &image).await;
 
     let input = json!({ "repositoryNames": ["app"] });
-    away.api("DescribeRepositories", input).await.expect_aws_error("RepositoryNotFoundException", &no_repository("app"));
+    away.api("DescribeRepositories", input)
+        .await
+        .expect_aws_error("RepositoryNotFoundException", &no_repository("app"));
     away.get_manifest("app", "latest").await.expect_oci_error(404, "NAME_UNKNOWN");
     // Not even a mount, which looks for the blob wherever it is.
     for query in ["", "&from=app"] {
@@ -99,7 +101,10 @@ async fn a_scope_that_is_no_region_is_refused() {
         let reply = registry.client().in_region(region).api("DescribeRepositories", json!({})).await;
         let body = reply.expect_status(400).json();
         let code = body["__type"].as_str().expect("a code").to_owned();
-        assert!(["InvalidSignatureException", "IncompleteSignatureException"].contains(&code.as_str()), "{region}: {body}");
+        assert!(
+            ["InvalidSignatureException", "IncompleteSignatureException"].contains(&code.as_str()),
+            "{region}: {body}"
+        );
     }
     registry.stop().await;
 }

@@ -42,7 +42,8 @@ async fn a_repository_has_the_defaults_of_ecr() {
 async fn a_repository_keeps_what_it_was_created_with() {
     let registry = Registry::start().await;
     let client = registry.client();
-    let filters = json!([{ "filterType": "WILDCARD", "filter": "dev-*" }, { "filterType": "WILDCARD", "filter": "latest" }]);
+    let filters =
+        json!([{ "filterType": "WILDCARD", "filter": "dev-*" }, { "filterType": "WILDCARD", "filter": "latest" }]);
     let input = json!({
         "registryId": ACCOUNT,
         "repositoryName": "full",
@@ -69,13 +70,13 @@ async fn creations_are_refused_in_the_words_of_ecr() {
     let tags = |count: usize| (0..count).map(|n| json!({ "Key": format!("k{n}"), "Value": "" })).collect::<Value>();
     let tag = |key: &str, value: &str| json!([{ "Key": key, "Value": value }]);
     let filter = |text: &str| json!([{ "filterType": "WILDCARD", "filter": text }]);
-    let name = "(?:[a-z0-9]+(?:(?:\\.|_|__|-+)[a-z0-9]+)*/)*[a-z0-9]+(?:(?:\\.|_|__|-+)[a-z0-9]+)*";
+    let name = "[a-z0-9]+((\\.|_|__|-+)[a-z0-9]+)*(/[a-z0-9]+((\\.|_|__|-+)[a-z0-9]+)*)*";
     let filters = "imageTagMutabilityExclusionFilters";
     let with = |member: &str, value: Value| json!({ "repositoryName": "ab", member: value });
-    let invalid_parameter = |input, parameter, constraint| {
-        (input, "InvalidParameterException", invalid(parameter, constraint))
-    };
-    let invalid_tag = |value, constraint| (with("tags", value), "InvalidTagParameterException", invalid("tags", constraint));
+    let invalid_parameter =
+        |input, parameter, constraint| (input, "InvalidParameterException", invalid(parameter, constraint));
+    let invalid_tag =
+        |value, constraint| (with("tags", value), "InvalidTagParameterException", invalid("tags", constraint));
     let cases = [
         (
             json!({ "repositoryName": "there" }),
@@ -83,7 +84,11 @@ async fn creations_are_refused_in_the_words_of_ecr() {
             format!("The repository with name 'there' already exists in the registry with id '{ACCOUNT}'"),
         ),
         invalid_parameter(json!({}), "repositoryName", "must not be null"),
-        invalid_parameter(json!({ "repositoryName": "a" }), "repositoryName", "must have length greater than or equal to 2"),
+        invalid_parameter(
+            json!({ "repositoryName": "a" }),
+            "repositoryName",
+            "must have length greater than or equal to 2",
+        ),
         invalid_parameter(
             json!({ "repositoryName": "Team" }),
             "repositoryName",
@@ -94,8 +99,16 @@ async fn creations_are_refused_in_the_words_of_ecr() {
             "imageTagMutability",
             "Member must satisfy enum value set: [IMMUTABLE, MUTABLE, MUTABLE_WITH_EXCLUSION, IMMUTABLE_WITH_EXCLUSION]",
         ),
-        invalid_parameter(with("imageTagMutability", json!("MUTABLE_WITH_EXCLUSION")), filters, "MUTABLE_WITH_EXCLUSION requires at least one filter"),
-        invalid_parameter(with("imageTagMutability", json!("IMMUTABLE_WITH_EXCLUSION")), filters, "IMMUTABLE_WITH_EXCLUSION requires at least one filter"),
+        invalid_parameter(
+            with("imageTagMutability", json!("MUTABLE_WITH_EXCLUSION")),
+            filters,
+            "MUTABLE_WITH_EXCLUSION requires at least one filter",
+        ),
+        invalid_parameter(
+            with("imageTagMutability", json!("IMMUTABLE_WITH_EXCLUSION")),
+            filters,
+            "IMMUTABLE_WITH_EXCLUSION requires at least one filter",
+        ),
         invalid_parameter(with(filters, filter("v*")), filters, "filters cannot be used with MUTABLE"),
         invalid_parameter(
             json!({ "repositoryName": "ab", "imageTagMutability": "IMMUTABLE", filters: filter("v*") }),
@@ -105,13 +118,17 @@ async fn creations_are_refused_in_the_words_of_ecr() {
         (with("tags", tags(51)), "TooManyTagsException", "A repository can have at most 50 tags".to_owned()),
         invalid_tag(tag("aws:team", "x"), "the tag key \"aws:team\" starts with aws:, which is reserved"),
         invalid_tag(tag("AWS:team", "x"), "the tag key \"AWS:team\" starts with aws:, which is reserved"),
-        invalid_tag(json!([{ "Key": "a", "Value": "" }, { "Key": "a", "Value": "" }]), "the tag key \"a\" is given twice"),
+        invalid_tag(
+            json!([{ "Key": "a", "Value": "" }, { "Key": "a", "Value": "" }]),
+            "the tag key \"a\" is given twice",
+        ),
     ];
     for (input, code, message) in cases {
         refused(&client, "CreateRepository", input, code, &message).await;
     }
     // What is too long is quoted in part: only the code and the limit count.
-    for (value, limit) in [(tag(&"k".repeat(129), ""), "128"), (tag("k", &"v".repeat(257)), "256"), (tag("", ""), "1")] {
+    for (value, limit) in [(tag(&"k".repeat(129), ""), "128"), (tag("k", &"v".repeat(257)), "256"), (tag("", ""), "1")]
+    {
         let reply = client.api("CreateRepository", with("tags", value)).await;
         let body = reply.expect_status(400).json();
         assert!(body["message"].as_str().is_some_and(|message| message.contains(limit)), "{body}");
@@ -138,7 +155,8 @@ async fn one_unknown_name_fails_the_whole_description() {
     refused(&client, "DescribeRepositories", input, "RepositoryNotFoundException", &no_repository("three")).await;
     let both = "maxResults and nextToken cannot be used together with repositoryNames";
     let input = json!({ "repositoryNames": ["one"], "maxResults": 5 });
-    refused(&client, "DescribeRepositories", input, "InvalidParameterException", &invalid("repositoryNames", both)).await;
+    refused(&client, "DescribeRepositories", input, "InvalidParameterException", &invalid("repositoryNames", both))
+        .await;
     registry.stop().await;
 }
 
@@ -219,7 +237,10 @@ async fn a_repository_created_again_shows_nothing_of_the_old_one() {
     client.oci("GET", &upload).send().await.expect_oci_error(404, "BLOB_UPLOAD_UNKNOWN");
     client.oci("PATCH", &upload).body("the rest").send().await.expect_oci_error(404, "BLOB_UPLOAD_UNKNOWN");
     let part = ironwharf_tests::client::part_input("app", unfinished["uploadId"].as_str().expect("an id"), 0, b"part");
-    assert_eq!(client.api("UploadLayerPart", part).await.expect_status(400).json()["__type"], "UploadNotFoundException");
+    assert_eq!(
+        client.api("UploadLayerPart", part).await.expect_status(400).json()["__type"],
+        "UploadNotFoundException"
+    );
 
     // The manifest alone is not enough for the new repository: its layers are gone.
     let reply = client.put_manifest("app", "latest", image.media_type, image.manifest.clone()).await;

@@ -1,5 +1,12 @@
 //! The whole server over its socket: what clients see, and what they must not.
 #![allow(missing_docs, reason = "tests")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a panic is how a test fails"
+)]
 
 mod api_images;
 mod api_layers;

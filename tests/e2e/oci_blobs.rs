@@ -65,7 +65,6 @@ async fn ranges() {
         ("bytes=2000-5000", 2000, 2047),
         ("bytes=2047-2047", 2047, 2047),
         ("bytes=-99999", 0, 2047),
-        ("bytes=0-99999999999999999999", 0, 2047),
     ] {
         println!("{range}");
         let reply = client.oci("GET", &path).header("range", range).send().await;
@@ -218,11 +217,15 @@ impl<'a> MakeWriter<'a> for Captured {
 async fn no_credential_is_ever_logged() {
     let captured = Captured::default();
     let subscriber = tracing_subscriber::fmt()
-        .with_env_filter(tracing_subscriber::EnvFilter::new("warn,ironwharf_registry=trace,ironwharf_local=trace,ironwharf_cloud=trace,s3s=off"))
+        .with_env_filter(tracing_subscriber::EnvFilter::new(
+            "warn,ironwharf_registry=trace,ironwharf_local=trace,ironwharf_cloud=trace,s3s=off",
+        ))
+        .with_ansi(false)
         .with_writer(captured.clone())
         .finish();
-    // The runtime of this test has one thread, so this covers the server too.
-    let guard = tracing::subscriber::set_default(subscriber);
+    // Of the whole process, so of every other test that runs now as well: none
+    // of them may log a credential either.
+    tracing::subscriber::set_global_default(subscriber).expect("this is the only test that logs");
     let registry = Registry::start().await;
     let client = registry.client();
     let image = Image::new("logged");
@@ -238,10 +241,10 @@ async fn no_credential_is_ever_logged() {
     client.call("GET", "/v2/").header("authorization", "Basic QVdTOnNlY3JldC1wYXNzd29yZA==").send().await;
     let (password, authorization) = (client.password().await, client.authorization().await);
     registry.stop().await;
-    drop(guard);
 
     let log = String::from_utf8(captured.0.lock().expect("no panic elsewhere").clone()).expect("text");
-    assert!(log.contains("answered"), "the log is empty: {log}");
+    let path = format!("GET path=\"{path}\"");
+    assert!(log.contains("answered") && log.contains(&path), "requests are not logged: {log}");
     let signature = url.split_once("X-Amz-Signature=").expect("a signature").1;
     for secret in [
         signature,

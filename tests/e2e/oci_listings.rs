@@ -190,9 +190,9 @@ async fn an_artifact_may_come_before_its_subject() {
         assert_eq!(reply.expect_status(201).header("oci-subject"), subject.digest);
     }
     let path = format!("/v2/app/referrers/{}", subject.digest);
-    assert_eq!(follow(&client, &path, "manifests", "/digest").await.concat(), [artifact.digest.clone()]);
+    assert_eq!(follow(&client, &path, "manifests", "/digest").await.concat(), [artifact.digest.as_str()]);
     client.push_image("app", "late", &subject).await;
-    assert_eq!(follow(&client, &path, "manifests", "/digest").await.concat(), [artifact.digest]);
+    assert_eq!(follow(&client, &path, "manifests", "/digest").await.concat(), [artifact.digest.as_str()]);
     // Those of one repository are not those of another.
     client.push_image("other", "late", &subject).await;
     let reply = client.oci("GET", &format!("/v2/other/referrers/{}", subject.digest)).send().await;

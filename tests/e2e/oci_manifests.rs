@@ -1,6 +1,8 @@
 //! Manifests through the data plane.
 
-use ironwharf_tests::images::{DOCKER_LIST, DOCKER_MANIFEST, OCI_CONFIG, OCI_INDEX, OCI_LAYER, OCI_MANIFEST, descriptor, sha512_of};
+use ironwharf_tests::images::{
+    DOCKER_LIST, DOCKER_MANIFEST, OCI_CONFIG, OCI_INDEX, OCI_LAYER, OCI_MANIFEST, descriptor, sha512_of,
+};
 use ironwharf_tests::{Image, Registry, digest_of};
 use serde_json::{Value, json};
 
@@ -80,7 +82,8 @@ async fn a_manifest_needs_what_it_lists() {
     client.push_image("app", "latest", &image).await;
     client.push_image("other", "latest", &elsewhere).await;
     let put = async |image: &Image| client.put_manifest("app", "new", image.media_type, image.manifest.clone()).await;
-    let message = |reply: &ironwharf_tests::Reply| reply.json()["errors"][0]["message"].as_str().expect("text").to_owned();
+    let message =
+        |reply: &ironwharf_tests::Reply| reply.json()["errors"][0]["message"].as_str().expect("text").to_owned();
 
     // The blobs and images of another repository are not this one's.
     let reply = put(&elsewhere).await;
@@ -166,7 +169,8 @@ async fn a_push_by_digest_gives_the_tags_it_is_asked_for() {
     let client = registry.client();
     let image = Image::new("tagged");
     client.push_image("app", "latest", &image).await;
-    let manifest = Image::from_json(&json!({ "schemaVersion": 2, "mediaType": OCI_INDEX, "manifests": [image.descriptor()] }));
+    let manifest =
+        Image::from_json(&json!({ "schemaVersion": 2, "mediaType": OCI_INDEX, "manifests": [image.descriptor()] }));
     let put = async |digest: &str, query: &str| {
         client.put_manifest("app", &format!("{digest}{query}"), manifest.media_type, manifest.manifest.clone()).await
     };
@@ -186,7 +190,7 @@ async fn a_push_by_digest_gives_the_tags_it_is_asked_for() {
             assert_eq!(reply.body, manifest.manifest);
         }
     }
-    let many: String = (0..11).map(|number| format!("&tag=many-{number}")).collect();
+    let many = (0..11).map(|number| format!("tag=many-{number}")).collect::<Vec<_>>().join("&");
     for (query, code) in [
         ("?tag=.bad", "TAG_INVALID"),
         ("?tag=", "TAG_INVALID"),
@@ -196,7 +200,11 @@ async fn a_push_by_digest_gives_the_tags_it_is_asked_for() {
         println!("{query}");
         put(&manifest.digest, query).await.expect_oci_error(400, code);
     }
-    assert_eq!(client.tags("app").await, ["four", "latest", "one", "three", "two"], "nothing of a refused push is there");
+    assert_eq!(
+        client.tags("app").await,
+        ["four", "latest", "one", "three", "two"],
+        "nothing of a refused push is there"
+    );
     registry.stop().await;
 }
 
@@ -253,17 +261,26 @@ async fn bad_manifests_are_refused() {
         (with("manifests", json!([])), "MANIFEST_INVALID"),
         (with("config", json!(null)), "MANIFEST_INVALID"),
         (with("config", json!({ "mediaType": OCI_CONFIG, "digest": "latest", "size": 1 })), "MANIFEST_INVALID"),
-        (with("config", json!({ "mediaType": OCI_CONFIG, "digest": unknown_digest(), "size": -1 })), "MANIFEST_INVALID"),
-        (with("config", json!({ "mediaType": OCI_CONFIG, "digest": unknown_digest(), "size": 1e30 })), "MANIFEST_INVALID"),
+        (
+            with("config", json!({ "mediaType": OCI_CONFIG, "digest": unknown_digest(), "size": -1 })),
+            "MANIFEST_INVALID",
+        ),
+        (
+            with("config", json!({ "mediaType": OCI_CONFIG, "digest": unknown_digest(), "size": 1e30 })),
+            "MANIFEST_INVALID",
+        ),
         (with("layers", json!({})), "MANIFEST_INVALID"),
         (with("layers", json!([null])), "MANIFEST_INVALID"),
         (with("layers", json!(descriptors(1001))), "MANIFEST_INVALID"),
         (with("subject", json!("sha256:x")), "MANIFEST_INVALID"),
         (with("annotations", json!({ "a": 1 })), "MANIFEST_INVALID"),
-        (with("layers", json!([{ "mediaType": OCI_LAYER, "digest": image.blob_digests()[1], "size": 3 }])), "SIZE_INVALID"),
+        (
+            with("layers", json!([{ "mediaType": OCI_LAYER, "digest": image.blob_digests()[1], "size": 3 }])),
+            "SIZE_INVALID",
+        ),
     ];
     for (manifest, code) in cases {
-        println!("{:.300}", manifest);
+        println!("{manifest:.300}");
         for reference in ["new".to_owned(), digest_of(manifest.as_bytes())] {
             let reply = client.put_manifest("app", &reference, OCI_MANIFEST, manifest.clone()).await;
             reply.expect_oci_error(400, code);
@@ -310,7 +327,7 @@ async fn a_manifest_that_is_its_own_subject_is_only_listed() {
         let reply = client.oci("GET", &format!("/v2/app/referrers/{digest}")).send().await;
         texts(&reply.expect_status(200).json()["manifests"], "/digest")
     };
-    assert_eq!(referrers(&image.digest).await, [one.digest.clone()]);
-    assert_eq!(referrers(&two.digest).await, [third.digest.clone()]);
+    assert_eq!(referrers(&image.digest).await, [one.digest.as_str()]);
+    assert_eq!(referrers(&two.digest).await, [third.digest.as_str()]);
     registry.stop().await;
 }

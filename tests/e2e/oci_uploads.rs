@@ -115,7 +115,8 @@ async fn large_parts_of_every_size() {
 async fn mixed_parts() {
     let registry = Registry::start().await;
     let client = registry.client();
-    check(&client, &[(1, Plain), (13 * MIB - 1, Chunked), (100_000, Range), (8 * MIB, Plain), (3, Range)], (2, Plain)).await;
+    check(&client, &[(1, Plain), (13 * MIB - 1, Chunked), (100_000, Range), (8 * MIB, Plain), (3, Range)], (2, Plain))
+        .await;
     check(&client, &[(20 * MIB, Chunked), (1, Plain), (20 * MIB, Range), (6 * MIB, Plain)], (0, Chunked)).await;
     check(&client, &[(MIB, Plain); 14], (MIB, Chunked)).await;
     registry.stop().await;
@@ -264,7 +265,9 @@ async fn parts_out_of_order_change_nothing() {
         let reply = client.oci("PATCH", &path).header("content-range", range).body(body).send().await;
         reply.expect_oci_error(400, "SIZE_INVALID");
     }
-    for range in ["5", "9-5", "bytes 5-9/10/", "5-", "-5", "a-b", "5-9,10-11", "0x5-0x9", "5-99999999999999999999", "", "٥-٩"] {
+    for range in
+        ["5", "9-5", "bytes 5-9/10/", "5-", "-5", "a-b", "5-9,10-11", "0x5-0x9", "5-99999999999999999999", "", "٥-٩"]
+    {
         let path = if range.is_ascii() { path.clone() } else { continue };
         let reply = client.oci("PATCH", &path).header("content-range", range).body("56789").send().await;
         reply.expect_status(400);
@@ -277,7 +280,13 @@ async fn parts_out_of_order_change_nothing() {
 /// Sends `whole` and stops before its end; the rest goes when `release` is
 /// dropped. Ready as soon as the server must have read from the body: more
 /// was taken from us than all the buffers between us can hold.
-fn stalled(whole: &Bytes) -> (impl futures::Stream<Item = Result<hyper::body::Frame<Bytes>, std::convert::Infallible>> + Send + Sync + use<>, oneshot::Receiver<()>, oneshot::Sender<()>) {
+fn stalled(
+    whole: &Bytes,
+) -> (
+    impl futures::Stream<Item = Result<hyper::body::Frame<Bytes>, std::convert::Infallible>> + Send + Sync + use<>,
+    oneshot::Receiver<()>,
+    oneshot::Sender<()>,
+) {
     let (taken, is_taken) = oneshot::channel();
     let (release, released) = oneshot::channel::<()>();
     let (chunks, mut taken_chunks) = mpsc::channel::<Bytes>(1);
@@ -312,10 +321,7 @@ async fn a_second_writer_is_refused_while_the_first_one_writes() {
         async move { client.oci("PATCH", &path).stream(http_body_util::StreamBody::new(body)).send().await }
     });
     is_taken.await.expect("the server reads the body");
-    for (method, path) in [
-        ("PATCH", path.clone()),
-        ("DELETE", path.clone()),
-    ] {
+    for (method, path) in [("PATCH", path.clone()), ("DELETE", path.clone())] {
         client.oci(method, &path).body("intruder").send().await.expect_oci_error(416, "BLOB_UPLOAD_INVALID");
     }
     let finish = format!("{path}?digest={}", digest_of(b"intruder"));
@@ -336,9 +342,11 @@ async fn of_parallel_first_parts_one_wins() {
     for round in 0..4 {
         let path = client.start_upload("app").await;
         let parts: Vec<Bytes> = (0..8).map(|writer| bytes_of(1000, round * 8 + writer)).collect();
-        let replies = futures::future::join_all(parts.iter().map(|part| {
-            client.oci("PATCH", &path).header("content-range", "0-999").body(part.clone()).send()
-        }))
+        let replies = futures::future::join_all(
+            parts
+                .iter()
+                .map(|part| client.oci("PATCH", &path).header("content-range", "0-999").body(part.clone()).send()),
+        )
         .await;
         let winners: Vec<usize> = (0..8).filter(|writer| replies[*writer].status == 202).collect();
         assert_eq!(winners.len(), 1, "{replies:?}");
@@ -361,10 +369,7 @@ async fn a_broken_request_leaves_the_upload_as_it_was() {
     let authorization = client.authorization().await;
     let path = client.start_upload("app").await;
     client.oci("PATCH", &path).body("01234").send().await.expect_status(202);
-    for (method, path) in [
-        ("PATCH", path.clone()),
-        ("PUT", format!("{path}?digest={}", digest_of(b"0123456789"))),
-    ] {
+    for (method, path) in [("PATCH", path.clone()), ("PUT", format!("{path}?digest={}", digest_of(b"0123456789")))] {
         for head in ["content-length: 100\r\n\r\n56", "transfer-encoding: chunked\r\n\r\n2\r\n56\r\n"] {
             let request = format!(
                 "{method} {path} HTTP/1.1\r\nhost: {}\r\nauthorization: {authorization}\r\n{head}",
@@ -499,7 +504,12 @@ async fn without_create_on_push_a_repository_must_be_there() {
         ("PUT", "/v2/app/manifests/latest".to_owned()),
         ("PUT", format!("/v2/app/manifests/{}", image.digest)),
     ] {
-        let reply = client.oci(method, &path).header("content-type", image.media_type).body(image.manifest.clone()).send().await;
+        let reply = client
+            .oci(method, &path)
+            .header("content-type", image.media_type)
+            .body(image.manifest.clone())
+            .send()
+            .await;
         reply.expect_oci_error(404, "NAME_UNKNOWN");
         assert_eq!(reply.json()["errors"][0]["message"], crate::words::no_repository("app"));
     }

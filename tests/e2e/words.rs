@@ -26,7 +26,9 @@ pub(crate) fn no_children(repository: &str, digests: &[&str]) -> String {
 }
 
 fn required_for(repository: &str) -> String {
-    format!("required for pushing image into repository with name '{repository}' in the registry with id '{ACCOUNT}' do not exist")
+    format!(
+        "required for pushing image into repository with name '{repository}' in the registry with id '{ACCOUNT}' do not exist"
+    )
 }
 
 pub(crate) fn invalid(parameter: &str, constraint: &str) -> String {

@@ -105,8 +105,7 @@ impl Client {
         headers.insert(HOST, self.host.parse().unwrap());
         headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/x-amz-json-1.1"));
         headers.insert("x-amz-target", target.parse().unwrap());
-        let request =
-            sigv4::Request { method: "POST", path: "/", query: "", authority: None, headers: &headers, body };
+        let request = sigv4::Request { method: "POST", path: "/", query: "", authority: None, headers: &headers, body };
         let added = self.signer().sign(&request).expect("the request can be signed");
         headers.extend(added);
         headers
@@ -302,7 +301,10 @@ impl Call<'_> {
 
     /// Any body.
     #[must_use]
-    pub fn stream(mut self, body: impl Body<Data = Bytes, Error = std::convert::Infallible> + Send + Sync + 'static) -> Self {
+    pub fn stream(
+        mut self,
+        body: impl Body<Data = Bytes, Error = std::convert::Infallible> + Send + Sync + 'static,
+    ) -> Self {
         self.body = body.boxed();
         self
     }

@@ -137,8 +137,8 @@ pub fn sha512_of(bytes: &[u8]) -> String {
 }
 
 fn named(algorithm: &str, hash: &[u8]) -> String {
-    let hex: String = hash.iter().map(|byte| format!("{byte:02x}")).collect();
-    format!("{algorithm}:{hex}")
+    let hex: Vec<String> = hash.iter().map(|byte| format!("{byte:02x}")).collect();
+    format!("{algorithm}:{}", hex.concat())
 }
 
 /// Bytes that do not repeat at any distance a part or a buffer could have, so

@@ -94,8 +94,13 @@ impl RegistryHost {
     /// The URL of an account's registry in a Region.
     #[must_use]
     pub fn endpoint(&self, account: &AccountId, region: &Region) -> String {
-        let scheme = if self.tls { "https" } else { "http" };
-        format!("{scheme}://{}", self.host(account, region))
+        format!("{}://{}", self.scheme(), self.host(account, region))
+    }
+
+    /// How clients reach the host: `http` or `https`.
+    #[must_use]
+    pub const fn scheme(&self) -> &'static str {
+        if self.tls { "https" } else { "http" }
     }
 }
 

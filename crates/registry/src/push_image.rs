@@ -112,7 +112,7 @@ async fn decide_until_done(request: &Push<'_>, manifest: &Manifest, attempt: &mu
         if state.image.is_some() && (request.tag.is_none() || names(state.tag.as_ref(), digest)) {
             return Ok(Outcome::Existed);
         }
-        check_tag(request, &state, digest)?;
+        check_tag(request.repository, &state, request.tag, digest)?;
         let conflict = if let Some(image) = &state.image {
             match put_tag(request, &state, image).await? {
                 Ok(()) => return Ok(Outcome::Tagged),
@@ -146,15 +146,30 @@ fn check_repository(request: &Push<'_>, state: &PushState) -> Result<()> {
     Err(not_found(account, name))
 }
 
-fn check_tag(request: &Push<'_>, state: &PushState, digest: &Digest) -> Result<()> {
-    let (Some(tag), Some(current), Some(repository)) = (request.tag, &state.tag, &state.repository) else {
+fn check_tag(repository: &RepositoryKey, state: &PushState, tag: Option<&Tag>, digest: &Digest) -> Result<()> {
+    let (Some(tag), Some(current), Some(found)) = (tag, &state.tag, &state.repository) else {
         return Ok(());
     };
-    if current.digest == *digest || tags::may_move(&repository.mutability, tag) {
+    if current.digest == *digest || tags::may_move(&found.mutability, tag) {
         return Ok(());
     }
-    let repository = repository_id(&request.repository.account, &request.repository.name);
+    let repository = repository_id(&repository.account, &repository.name);
     Err(Error::ImageTagAlreadyExists { repository, tag: tag.to_string() })
+}
+
+/// Refuses a push that gives several tags if one of them may not move, before
+/// the first one does.
+pub(crate) async fn check_tags(
+    permit: &Permit,
+    repository: &RepositoryKey,
+    digest: &Digest,
+    tags: &[Tag],
+) -> Result<()> {
+    for tag in tags {
+        let state = permit.region().cloud.table.push_state(repository, digest, Some(tag), &[]).await?;
+        check_tag(repository, &state, Some(tag), digest)?;
+    }
+    Ok(())
 }
 
 /// Tags an image that is there. Its blobs are held by the push that committed it.

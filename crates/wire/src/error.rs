@@ -129,3 +129,6 @@ pub fn aws_body(error: &Error) -> Value {
 pub fn oci_body(error: &Error) -> Value {
     json!({ "errors": [{ "code": codes(error).oci, "message": error.to_string(), "detail": null }] })
 }
+
+#[cfg(test)]
+mod tests;

@@ -86,13 +86,7 @@ impl SealingKey {
         let header = TokenHeader { region: claims.region.clone(), day: self.day };
         let plaintext = serde_json::to_vec(claims).map_err(|_| Unsealable)?;
         let sealed = seal(&self.tokens, header.datakey().as_bytes(), &plaintext)?;
-        let envelope = Envelope {
-            payload: STANDARD.encode(sealed),
-            datakey: header.datakey(),
-            version: "2".to_owned(),
-            envelope_type: "DATA_KEY".to_owned(),
-            expiration: claims.expires_at_s,
-        };
+        let envelope = Envelope::new(&header, &sealed, claims.expires_at_s);
         let envelope = serde_json::to_vec(&envelope).map_err(|_| Unsealable)?;
         Ok(STANDARD.encode(envelope))
     }
@@ -102,7 +96,8 @@ impl SealingKey {
     pub fn open_token(&self, token: &SealedToken) -> Result<TokenClaims, Unsealable> {
         let opened = open(&self.tokens, token.header.datakey().as_bytes(), &token.sealed)?;
         let claims: TokenClaims = serde_json::from_slice(&opened).map_err(|_| Unsealable)?;
-        if claims.region == token.header.region { Ok(claims) } else { Err(Unsealable) }
+        let agrees = claims.region == token.header.region && claims.expires_at_s == token.expires_at_s;
+        if agrees { Ok(claims) } else { Err(Unsealable) }
     }
 
     /// A new upload id for one owner: a UUID whose second half authenticates
@@ -229,10 +224,23 @@ struct Envelope {
     expiration: i64,
 }
 
+impl Envelope {
+    fn new(header: &TokenHeader, sealed: &[u8], expiration: i64) -> Self {
+        Self {
+            payload: STANDARD.encode(sealed),
+            datakey: header.datakey(),
+            version: "2".to_owned(),
+            envelope_type: "DATA_KEY".to_owned(),
+            expiration,
+        }
+    }
+}
+
 /// A token that has not been opened.
 pub struct SealedToken {
     /// Which key opens it.
     pub header: TokenHeader,
+    expires_at_s: i64,
     sealed: Vec<u8>,
 }
 
@@ -242,12 +250,18 @@ impl SealedToken {
         if password.len() > MAX_PASSWORD_BYTES {
             return Err(Unsealable);
         }
-        let envelope = STANDARD.decode(password).map_err(|_| Unsealable)?;
-        let envelope: Envelope = serde_json::from_slice(&envelope).map_err(|_| Unsealable)?;
+        let decoded = STANDARD.decode(password).map_err(|_| Unsealable)?;
+        let envelope: Envelope = serde_json::from_slice(&decoded).map_err(|_| Unsealable)?;
         let (region, day) = envelope.datakey.split_once('/').ok_or(Unsealable)?;
         let header = TokenHeader { region: region.to_owned(), day: day.parse().map_err(|_| Unsealable)? };
-        let sealed = STANDARD.decode(envelope.payload).map_err(|_| Unsealable)?;
-        Ok(Self { header, sealed })
+        let sealed = STANDARD.decode(&envelope.payload).map_err(|_| Unsealable)?;
+        // One token has one spelling: what the seal does not cover must be as
+        // it was written, too.
+        let written = Envelope::new(&header, &sealed, envelope.expiration);
+        if serde_json::to_vec(&written).map_err(|_| Unsealable)? != decoded {
+            return Err(Unsealable);
+        }
+        Ok(Self { header, expires_at_s: envelope.expiration, sealed })
     }
 }
 
@@ -312,6 +326,13 @@ mod tests {
         moved.header.region = "eu-west-1".into();
         assert_eq!(key.open_token(&moved), Err(Unsealable));
         assert!(password.len() < 2_000, "{}", password.len());
+        // Outside the seal as well.
+        for position in 0..password.len() {
+            let mut forged = password.clone().into_bytes();
+            forged[position] = if forged[position] == b'A' { b'B' } else { b'A' };
+            let forged = SealedToken::parse(std::str::from_utf8(&forged).unwrap());
+            assert!(forged.and_then(|token| key.open_token(&token)).is_err(), "character {position}");
+        }
     }
 
     #[test]

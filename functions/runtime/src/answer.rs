@@ -68,14 +68,7 @@ impl Answer {
             Ok(body) => (body.to_owned(), false),
             Err(_) => (STANDARD.encode(body), true),
         };
-        Self {
-            status_code: status.as_u16(),
-            status_description,
-            headers,
-            multi_value_headers,
-            body,
-            is_base64_encoded,
-        }
+        Self { status_code: status.as_u16(), status_description, headers, multi_value_headers, body, is_base64_encoded }
     }
 }
 

@@ -67,7 +67,8 @@ struct Parts {
 
 /// What may not stand in a path as it is. A decoded path is encoded again with
 /// it; one that never was decoded has none of these.
-const NOT_IN_PATH: &AsciiSet = &CONTROLS.add(b' ').add(b'"').add(b'#').add(b'<').add(b'>').add(b'?').add(b'`').add(b'{').add(b'}');
+const NOT_IN_PATH: &AsciiSet =
+    &CONTROLS.add(b' ').add(b'"').add(b'#').add(b'<').add(b'>').add(b'?').add(b'`').add(b'{').add(b'}');
 
 /// The same for a query.
 const NOT_IN_QUERY: &AsciiSet = &CONTROLS.add(b' ').add(b'"').add(b'#').add(b'<').add(b'>');
@@ -97,7 +98,7 @@ fn load_balancer(event: AlbTargetGroupRequest) -> Parts {
     Parts {
         method: event.http_method,
         path: event.path.unwrap_or_default(),
-        query: join(parameters.iter(), |text| text.to_owned()),
+        query: join(parameters.iter(), str::to_owned),
         headers: prefer(event.multi_value_headers, event.headers),
         body: event.body,
         is_base64: event.is_base64_encoded,

@@ -68,7 +68,8 @@ mod tests {
         let paths = ["/", "/v2", "/v2/", "/v2/a/tags/list", "/v2x", "/V2/", "//v2/", "/healthz", "*", ""];
         for method in methods.map(|method| Method::from_bytes(method.as_bytes()).unwrap()) {
             for path in paths {
-                let owners: Vec<_> = Scope::ALL.into_iter().filter(|scope| scope.check(&method, path).is_ok()).collect();
+                let owners: Vec<_> =
+                    Scope::ALL.into_iter().filter(|scope| scope.check(&method, path).is_ok()).collect();
                 let expected = match (method.as_str(), path) {
                     ("GET" | "HEAD", "/v2" | "/v2/" | "/v2/a/tags/list") => vec![Scope::Pull],
                     ("POST" | "PATCH" | "PUT" | "DELETE", "/v2" | "/v2/" | "/v2/a/tags/list") => vec![Scope::Push],

@@ -268,7 +268,7 @@ impl Table {
             // A child that loses its tag to its index has lost it above.
             let lost_above = |previous: &Digest| matches!(commit, Commit::New(image) if image.children.contains(previous));
             if let Some(previous) = previous.filter(|previous| *previous != digest && !lost_above(previous)) {
-                writes.push(self.drop_tag(repository, previous, tag)?);
+                writes.push(self.drop_tags(repository, previous, std::slice::from_ref(tag))?);
             }
         }
         match self.transact(writes).await? {
@@ -334,8 +334,9 @@ impl Table {
             writes.push(match tag.filter(|_| previous == Some(child)) {
                 // One item can be written once only in a transaction.
                 Some(tag) => {
-                    let expression = "ADD parents :by, revision :one DELETE tags :tag";
-                    self.change_image(repository, child, expression, [(":by", number(1)), (":tag", tag_set(tag))])?
+                    let expression = "ADD parents :by, revision :one DELETE tags :tags";
+                    let tags = tag_set(std::slice::from_ref(tag));
+                    self.change_image(repository, child, expression, [(":by", number(1)), (":tags", tags)])?
                 }
                 None => self.change_parents(repository, child, 1)?,
             });
@@ -347,9 +348,9 @@ impl Table {
         let update = Update::builder()
             .table_name(&self.name)
             .set_key(Some(attributes::key(&Key::Image { repository, digest })))
-            .update_expression("ADD tags :tag, revision :one")
+            .update_expression("ADD tags :tags, revision :one")
             .condition_expression("push = :push")
-            .expression_attribute_values(":tag", tag_set(tag))
+            .expression_attribute_values(":tags", tag_set(std::slice::from_ref(tag)))
             .expression_attribute_values(":one", number(1))
             .expression_attribute_values(":push", string(push))
             .build()
@@ -357,8 +358,8 @@ impl Table {
         Ok(TransactWriteItem::builder().update(update).build())
     }
 
-    fn drop_tag(&self, repository: &RepositoryKey, digest: &Digest, tag: &Tag) -> Result<TransactWriteItem> {
-        self.change_image(repository, digest, "DELETE tags :tag ADD revision :one", [(":tag", tag_set(tag))])
+    fn drop_tags(&self, repository: &RepositoryKey, digest: &Digest, tags: &[Tag]) -> Result<TransactWriteItem> {
+        self.change_image(repository, digest, "DELETE tags :tags ADD revision :one", [(":tags", tag_set(tags))])
     }
 
     fn change_parents(&self, repository: &RepositoryKey, child: &Digest, by: i8) -> Result<TransactWriteItem> {
@@ -444,17 +445,26 @@ impl Table {
         keys.iter().filter_map(|key| found.item(key)).map(ImageRecord::from_item).collect()
     }
 
-    /// Removes a tag from its image. Refused if either changed since it was read.
+    /// Removes a tag from its image. Refused if the tag names another by now.
     pub async fn remove_tag(
         &self,
         repository: &RepositoryKey,
         tag: &Tag,
         digest: &Digest,
     ) -> Result<Result<(), CommitConflict>> {
-        let writes = vec![
-            self.delete_tag(repository, tag, digest)?,
-            self.drop_tag(repository, digest, tag)?,
-        ];
+        self.remove_tags(repository, std::slice::from_ref(tag), digest).await
+    }
+
+    async fn remove_tags(
+        &self,
+        repository: &RepositoryKey,
+        tags: &[Tag],
+        digest: &Digest,
+    ) -> Result<Result<(), CommitConflict>> {
+        let mut writes = vec![self.drop_tags(repository, digest, tags)?];
+        for tag in tags {
+            writes.push(self.delete_tag(repository, tag, digest)?);
+        }
         match self.transact(writes).await? {
             Transaction::Written => Ok(Ok(())),
             Transaction::Refused(_) => Ok(Err(CommitConflict::Changed)),
@@ -490,12 +500,13 @@ impl Table {
             image.tags.iter().map(|tag| Tag::parse(tag).map_err(Error::internal)).collect::<Result<_>>()?;
         let first = tags.len().saturating_sub(TAGS_PER_TRANSACTION.saturating_sub(children.len()));
         let (before, with) = tags.split_at(first);
-        for tag in before {
-            if self.remove_tag(repository, tag, &image.digest).await?.is_err() {
+        let mut revision = image.revision;
+        for tags in before.chunks(TAGS_PER_TRANSACTION) {
+            if self.remove_tags(repository, tags, &image.digest).await?.is_err() {
                 return Ok(Err(CommitConflict::Changed));
             }
+            revision += 1;
         }
-        let revision = image.revision + before.len() as u64;
         let record = Delete::builder()
             .table_name(&self.name)
             .set_key(Some(attributes::key(&Key::Image { repository, digest: &image.digest })))
@@ -610,8 +621,8 @@ impl Table {
     }
 }
 
-fn tag_set(tag: &Tag) -> AttributeValue {
-    AttributeValue::Ss(vec![tag.to_string()])
+fn tag_set(tags: &[Tag]) -> AttributeValue {
+    AttributeValue::Ss(tags.iter().map(ToString::to_string).collect())
 }
 
 /// Work for the collector.

@@ -63,6 +63,10 @@ pub(super) async fn put(call: &Call<'_>, reference: &Reference, body: &mut Body)
             digest,
         })
     };
+    // All tags or none, as far as a look beforehand can tell.
+    if let (Some(digest), 2..) = (digest, tags.len()) {
+        push_image::check_tags(call.permit, &repository.key, digest, &tags).await?;
+    }
     let mut tags_in_order = tags.iter();
     let pushed = push(tags_in_order.next()).await?;
     for tag in tags_in_order {

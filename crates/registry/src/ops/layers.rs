@@ -206,7 +206,8 @@ impl Operation for GetDownloadUrlForLayer {
         let objects = &region.cloud.objects;
         let download_url = match host(call.parts) {
             Some(host) if call.app.config().serves_objects => {
-                format!("http://{host}{}", objects.presign(&blob.object, PresignHost::Registry(host)).await?)
+                let path = objects.presign(&blob.object, PresignHost::Registry(host)).await?;
+                format!("{}://{host}{path}", call.app.config().registry_host.scheme())
             }
             _ => objects.presign(&blob.object, PresignHost::ObjectStore).await?,
         };

@@ -1,12 +1,8 @@
 //! Requests through every sender of events, into the functions, and back.
 
-#![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic, reason = "a panic is how a test fails")]
-
-mod support;
-
+use crate::support::{Gateway, HOST, Registry, Request, digest};
 use ironwharf_function::Scope;
 use serde_json::json;
-use support::{Gateway, HOST, Registry, Request, digest};
 
 const MANIFEST: &str = "application/vnd.oci.image.manifest.v1+json";
 
@@ -57,7 +53,8 @@ async fn an_image_goes_in_and_comes_out() {
     let registry = Registry::new().await;
     for gateway in Gateway::ALL {
         let name = format!("team/{gateway:?}").to_lowercase();
-        let created = registry.send(gateway, &Request::api("CreateRepository", &json!({ "repositoryName": name }))).await;
+        let created =
+            registry.send(gateway, &Request::api("CreateRepository", &json!({ "repositoryName": name }))).await;
         assert_eq!(created.status, 200, "{}", created.json);
         let token = registry.login(gateway).await;
         let request = |method, path: &str| Request::new(method, path).header("authorization", &token);
@@ -123,7 +120,9 @@ async fn an_image_goes_in_and_comes_out() {
 #[tokio::test]
 async fn equal_headers_arrive_one_by_one() {
     let accepts = ["application/vnd.oci.image.index.v1+json", MANIFEST];
-    let request = accepts.iter().fold(Request::new("GET", "/v2/a/manifests/b"), |request, accept| request.header("accept", accept));
+    let request = accepts
+        .iter()
+        .fold(Request::new("GET", "/v2/a/manifests/b"), |request, accept| request.header("accept", accept));
     for gateway in Gateway::ALL {
         let read = ironwharf_function::event::Event::read(&gateway.event(&request).to_string()).request.unwrap();
         let values: Vec<_> = read.headers().get_all("accept").iter().map(|value| value.to_str().unwrap()).collect();

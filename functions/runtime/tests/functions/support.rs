@@ -41,11 +41,11 @@ impl Gateway {
 
     fn fixture(self) -> Value {
         let json = match self {
-            Self::AlbSingleValue => include_str!("../events/alb-single-value.json"),
-            Self::AlbMultiValue => include_str!("../events/alb-multi-value.json"),
-            Self::ApiGatewayRest => include_str!("../events/api-gateway-rest.json"),
-            Self::ApiGatewayHttp => include_str!("../events/api-gateway-http.json"),
-            Self::FunctionUrl => include_str!("../events/function-url.json"),
+            Self::AlbSingleValue => include_str!("fixtures/alb-single-value.json"),
+            Self::AlbMultiValue => include_str!("fixtures/alb-multi-value.json"),
+            Self::ApiGatewayRest => include_str!("fixtures/api-gateway-rest.json"),
+            Self::ApiGatewayHttp => include_str!("fixtures/api-gateway-http.json"),
+            Self::FunctionUrl => include_str!("fixtures/function-url.json"),
         };
         serde_json::from_str(json).unwrap()
     }
@@ -72,21 +72,24 @@ impl Gateway {
                 event["httpMethod"] = json!(request.method);
                 event["path"] = json!(request.path);
                 if self == Self::AlbSingleValue {
-                    merge(&mut event["headers"], json!(last(&headers)));
+                    merge(&mut event["headers"], &json!(last(&headers)));
                     event["queryStringParameters"] = json!(last(&raw));
                 } else {
-                    merge(&mut event["multiValueHeaders"], json!(headers));
+                    merge(&mut event["multiValueHeaders"], &json!(headers));
                     event["multiValueQueryStringParameters"] = json!(raw);
                 }
             }
             Self::ApiGatewayRest => {
                 event["httpMethod"] = json!(request.method);
                 event["path"] = json!(request.path);
-                merge(&mut event["headers"], json!(last(&headers)));
-                merge(&mut event["multiValueHeaders"], json!(headers));
-                let decode = |text: &str| percent_encoding::percent_decode_str(text).decode_utf8().unwrap().into_owned();
-                let decoded: BTreeMap<_, Vec<_>> =
-                    raw.iter().map(|(name, values)| (decode(name), values.iter().map(|v| decode(v)).collect())).collect();
+                merge(&mut event["headers"], &json!(last(&headers)));
+                merge(&mut event["multiValueHeaders"], &json!(headers));
+                let decode =
+                    |text: &str| percent_encoding::percent_decode_str(text).decode_utf8().unwrap().into_owned();
+                let decoded: BTreeMap<_, Vec<_>> = raw
+                    .iter()
+                    .map(|(name, values)| (decode(name), values.iter().map(|v| decode(v)).collect()))
+                    .collect();
                 if !decoded.is_empty() {
                     event["queryStringParameters"] = json!(last(&decoded));
                     event["multiValueQueryStringParameters"] = json!(decoded);
@@ -98,7 +101,7 @@ impl Gateway {
                 event["rawPath"] = json!(request.path);
                 event["rawQueryString"] = json!(request.query);
                 let joined = headers.iter().map(|(name, values)| (name.clone(), values.join(",")));
-                merge(&mut event["headers"], json!(joined.collect::<BTreeMap<_, _>>()));
+                merge(&mut event["headers"], &json!(joined.collect::<BTreeMap<_, _>>()));
             }
         }
         // What is not known to be text goes in base64; what is may do so too.
@@ -115,7 +118,7 @@ impl Gateway {
     }
 }
 
-fn merge(into: &mut Value, from: Value) {
+fn merge(into: &mut Value, from: &Value) {
     for (name, value) in from.as_object().unwrap() {
         into[name] = value.clone();
     }

@@ -1,0 +1,182 @@
+//! The whole table of errors, as a file that a review can read and that every
+//! change to it shows up in.
+
+use std::fmt::Write as _;
+use std::path::Path;
+
+use ironwharf_model::error::RepositoryId;
+use ironwharf_model::{AccountId, ImageIdentifier, RepositoryName};
+
+use super::*;
+
+/// A row for each kind of error. The patterns are one exhaustive match, so a
+/// new variant does not compile until it has its row.
+macro_rules! rows {
+    ($($name:literal: $pattern:pat => $sample:expr,)+) => {
+        fn name(error: &Error) -> &'static str {
+            match error {
+                $($pattern => $name,)+
+            }
+        }
+
+        fn samples() -> Vec<Error> {
+            vec![$($sample),+]
+        }
+    };
+}
+
+rows! {
+    "RepositoryNotFound": Error::RepositoryNotFound(_) => Error::RepositoryNotFound(repository()),
+    "RepositoryAlreadyExists": Error::RepositoryAlreadyExists(_) => Error::RepositoryAlreadyExists(repository()),
+    "RepositoryNotEmpty": Error::RepositoryNotEmpty(_) => Error::RepositoryNotEmpty(repository()),
+    "RepositoryNameInvalid": Error::RepositoryNameInvalid { .. } => Error::RepositoryNameInvalid { name: "Team".into() },
+    "ImageNotFound": Error::ImageNotFound { .. } => Error::ImageNotFound {
+        repository: repository(),
+        image: ImageIdentifier { digest: None, tag: Some("latest".into()) },
+    },
+    "ImageAlreadyExists": Error::ImageAlreadyExists { .. } => Error::ImageAlreadyExists {
+        repository: repository(),
+        digest: "sha256:d1".into(),
+        tag: Some("latest".into()),
+    },
+    "ImageTagAlreadyExists": Error::ImageTagAlreadyExists { .. } =>
+        Error::ImageTagAlreadyExists { repository: repository(), tag: "latest".into() },
+    "ImageReferencedByIndex": Error::ImageReferencedByIndex { .. } => Error::ImageReferencedByIndex { parents: 2 },
+    "ManifestInvalid": Error::ManifestInvalid { .. } => Error::ManifestInvalid { reason: "schemaVersion must be 2".into() },
+    "ManifestTypeUnsupported": Error::ManifestTypeUnsupported { .. } =>
+        Error::ManifestTypeUnsupported { media_type: "text/plain".into() },
+    "ManifestTooLarge": Error::ManifestTooLarge { .. } => Error::ManifestTooLarge { size_bytes: 5, limit_bytes: 4 },
+    "ImageDigestDoesNotMatch": Error::ImageDigestDoesNotMatch { .. } =>
+        Error::ImageDigestDoesNotMatch { declared: "sha256:d1".into(), actual: "sha256:d2".into() },
+    "LayersNotFound": Error::LayersNotFound { .. } =>
+        Error::LayersNotFound { repository: repository(), digests: vec!["sha256:d1".into(), "sha256:d2".into()] },
+    "LayerSizeMismatch": Error::LayerSizeMismatch { .. } =>
+        Error::LayerSizeMismatch { digest: "sha256:d1".into(), declared_bytes: 1, actual_bytes: 2 },
+    "ReferencedImagesNotFound": Error::ReferencedImagesNotFound { .. } =>
+        Error::ReferencedImagesNotFound { repository: repository(), digests: vec!["sha256:d1".into()] },
+    "LayerNotFound": Error::LayerNotFound { .. } =>
+        Error::LayerNotFound { repository: repository(), digest: "sha256:d1".into() },
+    "LayerInaccessible": Error::LayerInaccessible { .. } =>
+        Error::LayerInaccessible { repository: repository(), digest: "sha256:d1".into() },
+    "LayerReferenced": Error::LayerReferenced { .. } =>
+        Error::LayerReferenced { repository: repository(), digest: "sha256:d1".into() },
+    "LayerTooLarge": Error::LayerTooLarge { .. } => Error::LayerTooLarge { limit_bytes: 4 },
+    "LayerAlreadyExists": Error::LayerAlreadyExists { .. } =>
+        Error::LayerAlreadyExists { repository: repository(), digest: "sha256:d1".into() },
+    "LayerDigestMismatch": Error::LayerDigestMismatch { .. } =>
+        Error::LayerDigestMismatch { declared: "sha256:d1".into(), actual: "sha256:d2".into() },
+    "LayerPartOutOfOrder": Error::LayerPartOutOfOrder { .. } => Error::LayerPartOutOfOrder {
+        repository: repository(),
+        upload_id: "u1".into(),
+        first_byte: 7,
+        expected_byte: 5,
+    },
+    "LayerPartLengthMismatch": Error::LayerPartLengthMismatch { .. } =>
+        Error::LayerPartLengthMismatch { declared_bytes: 1, actual_bytes: 2 },
+    "UploadBusy": Error::UploadBusy { .. } => Error::UploadBusy { repository: repository(), upload_id: "u1".into() },
+    "EmptyUpload": Error::EmptyUpload { .. } => Error::EmptyUpload { upload_id: "u1".into() },
+    "UploadNotFound": Error::UploadNotFound { .. } =>
+        Error::UploadNotFound { repository: repository(), upload_id: "u1".into() },
+    "BodyIncomplete": Error::BodyIncomplete { .. } => Error::BodyIncomplete { reason: "end of file".into() },
+    "BodyTooLarge": Error::BodyTooLarge { .. } => Error::BodyTooLarge { limit_bytes: 4 },
+    "RangeNotSatisfiable": Error::RangeNotSatisfiable { .. } =>
+        Error::RangeNotSatisfiable { range: "bytes=9-".into(), total_bytes: 4 },
+    "InvalidParameter": Error::InvalidParameter { .. } => Error::invalid_parameter("maxResults", "must be less"),
+    "Serialization": Error::Serialization { .. } => Error::Serialization { message: "tags: expected an array, found a string".into() },
+    "TagInvalid": Error::TagInvalid { .. } => Error::TagInvalid { tag: ".x".into() },
+    "DigestInvalid": Error::DigestInvalid { .. } => Error::DigestInvalid { digest: "md5:x".into() },
+    "PageSizeInvalid": Error::PageSizeInvalid { .. } => Error::PageSizeInvalid { value: "-1".into() },
+    "TooManyTags": Error::TooManyTags { .. } => Error::TooManyTags { limit: 50 },
+    "InvalidTagParameter": Error::InvalidTagParameter { .. } =>
+        Error::InvalidTagParameter { reason: "the tag key \"a\" is given twice".into() },
+    "LimitExceeded": Error::LimitExceeded { .. } => Error::LimitExceeded { message: "(which limit)".into() },
+    "Kms": Error::Kms { .. } => Error::Kms { message: "(why)".into() },
+    "UnknownOperation": Error::UnknownOperation { .. } => Error::UnknownOperation { operation: "MakeCoffee".into() },
+    "OperationNotServed": Error::OperationNotServed { .. } =>
+        Error::OperationNotServed { operation: "StartImageScan".into() },
+    "RouteNotFound": Error::RouteNotFound { .. } => Error::RouteNotFound { path: "/x".into() },
+    "MethodNotAllowed": Error::MethodNotAllowed { .. } => Error::MethodNotAllowed { method: "PUT".into(), allow: "GET" },
+    "NotAuthenticated": Error::NotAuthenticated => Error::NotAuthenticated,
+    "TokenRefused": Error::TokenRefused => Error::TokenRefused,
+    "Signature, missing": Error::Signature { failure: SignatureFailure::Missing, .. } => signature(SignatureFailure::Missing),
+    "Signature, incomplete": Error::Signature { failure: SignatureFailure::Incomplete, .. } =>
+        signature(SignatureFailure::Incomplete),
+    "Signature, invalid": Error::Signature { failure: SignatureFailure::Invalid, .. } => signature(SignatureFailure::Invalid),
+    "Signature, unknown key": Error::Signature { failure: SignatureFailure::UnknownKey, .. } =>
+        signature(SignatureFailure::UnknownKey),
+    "Signature, expired": Error::Signature { failure: SignatureFailure::Expired, .. } => signature(SignatureFailure::Expired),
+    "AccessDenied": Error::AccessDenied { .. } => Error::AccessDenied {
+        principal: "arn:aws:iam::123456789012:root".into(),
+        action: "ecr:PutImage".into(),
+        resource: "arn:aws:ecr:us-east-1:123456789012:repository/team/app".into(),
+        reason: "no policy allows it".into(),
+    },
+    "Internal": Error::Internal(_) => Error::internal("the secret of the house"),
+}
+
+fn repository() -> RepositoryId {
+    RepositoryId {
+        registry: AccountId::parse("123456789012").unwrap(),
+        name: RepositoryName::parse("team/app").unwrap(),
+    }
+}
+
+fn signature(failure: SignatureFailure) -> Error {
+    Error::Signature { failure, message: "(which header, and what is wrong with it)".into() }
+}
+
+fn table() -> String {
+    let mut table = String::from(
+        "Every error: its codes and statuses in the AWS JSON protocol and in OCI Distribution, and its sentence.\n\
+         Written by the tests of this crate; UPDATE_SNAPSHOTS=1 writes it anew.\n",
+    );
+    for error in samples() {
+        let Codes { aws, aws_status, oci, oci_status } = codes(&error);
+        let (aws_status, oci_status) = (aws_status.as_u16(), oci_status.as_u16());
+        // Writing to a String cannot fail.
+        let _ = write!(table, "\n{}\n  AWS {aws_status} {aws}\n  OCI {oci_status} {oci}\n  {error}\n", name(&error));
+    }
+    table
+}
+
+#[test]
+fn the_table_is_as_it_was_reviewed() {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/error/table.txt");
+    let table = table();
+    if std::env::var_os("UPDATE_SNAPSHOTS").is_some() {
+        std::fs::write(&path, &table).unwrap();
+    }
+    let reviewed = std::fs::read_to_string(&path).unwrap_or_default();
+    assert!(table == reviewed, "the errors have changed; if that is right, run with UPDATE_SNAPSHOTS=1:\n{table}");
+}
+
+#[test]
+fn statuses_agree_with_whose_fault_it_is() {
+    for error in samples() {
+        let codes = codes(&error);
+        let is_ours = matches!(error, Error::Internal(_));
+        let is_missing = matches!(error, Error::OperationNotServed { .. });
+        for status in [codes.aws_status, codes.oci_status] {
+            assert_eq!(status.is_client_error(), !is_ours && !is_missing, "{error:?}");
+        }
+        assert_eq!(codes.aws_status == StatusCode::BAD_REQUEST, !is_ours && !is_missing, "{error:?}");
+    }
+}
+
+#[test]
+fn bodies_have_the_form_of_their_protocol_and_no_more() {
+    for error in samples() {
+        let message = error.to_string();
+        let Codes { aws, oci, .. } = codes(&error);
+        let mut body = aws_body(&error);
+        if matches!(error, Error::LayerPartOutOfOrder { .. }) {
+            let members = body.as_object_mut().unwrap();
+            let extra = ["registryId", "repositoryName", "uploadId", "lastValidByteReceived"];
+            let extra = extra.map(|member| members.remove(member).unwrap());
+            assert_eq!(extra, [json!("123456789012"), json!("team/app"), json!("u1"), json!(4)]);
+        }
+        assert_eq!(body, json!({ "__type": aws, "message": message }));
+        assert_eq!(oci_body(&error), json!({ "errors": [{ "code": oci, "message": message, "detail": null }] }));
+        assert!(!message.contains("secret of the house"), "the source of a fault is for the log");
+    }
+}
