@@ -118,7 +118,12 @@ struct Table<'a> {
 }
 
 impl Table<'_> {
-    async fn row<T>(&mut self, operation: &str, budget: impl Into<Option<Budget>>, calls: impl Future<Output = T>) -> Calls {
+    async fn row<T>(
+        &mut self,
+        operation: &str,
+        budget: impl Into<Option<Budget>>,
+        calls: impl Future<Output = T>,
+    ) -> Calls {
         let calls = self.counted.count(calls).await;
         self.rows.push(Row { operation: operation.to_owned(), calls: calls.clone(), budget: budget.into() });
         calls
@@ -203,8 +208,15 @@ async fn listings(table: &mut Table<'_>, client: &Client, small: &[Image], large
     for operation in ["ListImages", "DescribeImages"] {
         let page = |repository: &str| json!({ "repositoryName": repository, "maxResults": 10 });
         let of_small = counted_page(table, client, operation, page("small")).await;
-        let of_large = table.row(&format!("{operation}, a page of 10"), None, client.api_ok(operation, page("large"))).await;
-        assert_eq!(of_small, of_large, "{operation} costs more in a repository of {} than of {}", large.len(), small.len());
+        let of_large =
+            table.row(&format!("{operation}, a page of 10"), None, client.api_ok(operation, page("large"))).await;
+        assert_eq!(
+            of_small,
+            of_large,
+            "{operation} costs more in a repository of {} than of {}",
+            large.len(),
+            small.len()
+        );
     }
     table.row("tags/list, a page of 10", None, get(client, "GET", "/v2/large/tags/list?n=10", 200)).await;
 
@@ -232,8 +244,7 @@ async fn deletions(table: &mut Table<'_>, client: &Client, small: &[Image], larg
     // Each pair must cost the same, however much is around it.
     let tag_in_large = table.row("DELETE tag", DELETE, delete(client, "large", "v0")).await;
     let in_large = table.row("DELETE manifest", DELETE, delete(client, "large", &large[2].digest)).await;
-    let with_tags =
-        table.row("DELETE manifest with 61 tags", DELETE, delete(client, "large", &large[1].digest)).await;
+    let with_tags = table.row("DELETE manifest with 61 tags", DELETE, delete(client, "large", &large[1].digest)).await;
     // Here the limit of a transaction, 100 items, comes in.
     table.row("DELETE manifest with 201 tags", None, delete(client, "large", &large[3].digest)).await;
     let tag_in_small = table.counted.count(delete(client, "small", "v1")).await;

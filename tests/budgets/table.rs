@@ -45,7 +45,8 @@ impl Row {
 fn block(rows: &[Row]) -> String {
     let mut text = format!("{BEGIN}\n| operation | DynamoDB | S3 | budget |\n|---|---|---|---|\n");
     for Row { operation, calls, budget } in rows {
-        let budget = budget.map_or_else(String::new, |Budget { dynamodb, s3_writes }| format!("{dynamodb} + {s3_writes}"));
+        let budget =
+            budget.map_or_else(String::new, |Budget { dynamodb, s3_writes }| format!("{dynamodb} + {s3_writes}"));
         let (dynamodb, s3) = (calls.in_words("DynamoDB"), calls.in_words("S3"));
         writeln!(text, "| {operation} | {dynamodb} | {s3} | {budget} |").expect("a String takes everything");
     }

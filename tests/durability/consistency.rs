@@ -19,7 +19,11 @@ pub(crate) async fn listed(client: &Client, repository: &str) -> Held {
     let row = |row: &Value| (text(&row["imageDigest"]), row["imageTag"].as_str().map(str::to_owned));
     let rows: Vec<_> = rows.iter().map(row).collect();
     let expected: BTreeSet<_> = held.iter().flat_map(|(digest, tags)| rows_of(digest, tags)).collect();
-    assert_eq!(rows.iter().cloned().collect::<BTreeSet<_>>(), expected, "ListImages and DescribeImages of {repository}");
+    assert_eq!(
+        rows.iter().cloned().collect::<BTreeSet<_>>(),
+        expected,
+        "ListImages and DescribeImages of {repository}"
+    );
     assert_eq!(rows.len(), expected.len(), "a row of {repository} is listed twice");
 
     let tags: BTreeSet<&String> = held.values().flatten().collect();

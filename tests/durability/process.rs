@@ -119,9 +119,9 @@ fn build(profile_folder: &Path) {
     // What cargo says about this test's package is wrong for the ones it builds
     // now, and would make it build some of them again.
     for (name, _) in std::env::vars_os() {
-        let describes_package = name.to_str().is_some_and(|name| {
-            ["CARGO_PKG_", "CARGO_MANIFEST_"].iter().any(|prefix| name.starts_with(prefix))
-        });
+        let describes_package = name
+            .to_str()
+            .is_some_and(|name| ["CARGO_PKG_", "CARGO_MANIFEST_"].iter().any(|prefix| name.starts_with(prefix)));
         if describes_package {
             cargo.env_remove(name);
         }

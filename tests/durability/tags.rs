@@ -84,7 +84,13 @@ async fn read(client: &Client, repository: &str, tag: &str, way: usize) -> Seen 
 
 /// Pushes all images to one tag at the same time while readers watch it; what
 /// became of each push, in the order of the images.
-async fn race(client: &Arc<Client>, repository: &str, tag: &str, images: &[Image], history: &Arc<History>) -> Vec<Result<(), String>> {
+async fn race(
+    client: &Arc<Client>,
+    repository: &str,
+    tag: &str,
+    images: &[Image],
+    history: &Arc<History>,
+) -> Vec<Result<(), String>> {
     let done = Arc::new(AtomicBool::new(false));
     let mut readers = JoinSet::new();
     for reader in 0..READERS {
