@@ -58,6 +58,8 @@ def test_every_command_works(docker: Docker, image: Image, scratch: Path) -> Non
         script = "".join(commands()).replace("localhost:5100", f"localhost:{found[0]}")
         # The README takes the release build; the suite may be told another one.
         script = script.replace('"$PWD/target/release:$PATH"', f'"{binary_path().parent}:$PATH"')
+        # The engine is in the scratch folder, and skopeo does not read DOCKER_HOST.
+        script = script.replace("docker-daemon:", f"--src-daemon-host {docker.env['DOCKER_HOST']} docker-daemon:")
         env["PATH"] = f"{Path(sys.executable).parent}:{env['PATH']}"
         printed = run_confined(home, ["bash", "-euo", "pipefail", "-c", script], env=env)
         assert "Login Succeeded" in printed

@@ -81,7 +81,8 @@ fn report(ours: Vec<Row>, theirs: Vec<Row>, name: &str) -> String {
     for (our, their) in ours.into_iter().zip(theirs) {
         let Row { what, unit, value } = our;
         // Writing to a String cannot fail.
-        let _ = writeln!(text, "| {what} | {value:.0} {unit} | {:.0} {unit} | {:.2} |", their.value, value / their.value);
+        let _ =
+            writeln!(text, "| {what} | {value:.0} {unit} | {:.0} {unit} | {:.2} |", their.value, value / their.value);
     }
     text
 }
@@ -96,7 +97,9 @@ fn ironwharf(root: &Path) -> Result<Target> {
         .stdout(Stdio::piped())
         .stderr(Stdio::null())
         .spawn()
-        .map_err(|error| format!("cannot start {}: {error}; build it with `cargo build --release`", binary.display()))?;
+        .map_err(|error| {
+            format!("cannot start {}: {error}; build it with `cargo build --release`", binary.display())
+        })?;
     let stdout = process.stdout.take().ok_or("no output")?;
     let mut lines = BufReader::new(stdout).lines();
     let ready = lines.next().ok_or("the server ended")??;
@@ -155,7 +158,8 @@ impl Client {
     }
 
     async fn send(&mut self, method: Method, path: &str, content_type: &str, body: Body) -> Result<Response<Incoming>> {
-        let mut request = Request::builder().method(method).uri(path).header("host", &self.authority).header("accept", MANIFEST_TYPE);
+        let mut request =
+            Request::builder().method(method).uri(path).header("host", &self.authority).header("accept", MANIFEST_TYPE);
         if let Some(authorization) = &self.authorization {
             request = request.header("authorization", authorization);
         }

@@ -58,7 +58,8 @@ impl Cloud {
     /// Connects to AWS (or `endpoint_url`) with the credentials of the
     /// environment: the function's role, a profile, or variables.
     pub async fn connect(config: CloudConfig) -> Self {
-        let https = aws_smithy_http_client::Builder::new().tls_provider(Provider::Rustls(CryptoMode::Ring)).build_https();
+        let https =
+            aws_smithy_http_client::Builder::new().tls_provider(Provider::Rustls(CryptoMode::Ring)).build_https();
         let mut loader = aws_config::defaults(BehaviorVersion::latest())
             .http_client(https)
             .region(aws_config::Region::new(config.region.to_string()));

@@ -64,7 +64,13 @@ impl Objects {
         }
         match create.send().await {
             Ok(_) => Ok(()),
-            Err(error) if error.as_service_error().is_some_and(|error| error.is_bucket_already_owned_by_you()) => Ok(()),
+            Err(error)
+                if error.as_service_error().is_some_and(
+                    aws_sdk_s3::operation::create_bucket::CreateBucketError::is_bucket_already_owned_by_you,
+                ) =>
+            {
+                Ok(())
+            }
             Err(error) => Err(service_error("CreateBucket", &error)),
         }
     }
@@ -118,7 +124,8 @@ impl Objects {
 
     /// Puts the parts together, where they are.
     pub async fn finish_parts(&self, key: &str, id: &str, parts: &[UploadPart]) -> Result<()> {
-        let parts = parts.iter().map(|part| CompletedPart::builder().part_number(part.number).e_tag(&part.etag).build());
+        let parts =
+            parts.iter().map(|part| CompletedPart::builder().part_number(part.number).e_tag(&part.etag).build());
         let list = CompletedMultipartUpload::builder().set_parts(Some(parts.collect())).build();
         self.client
             .complete_multipart_upload()
@@ -137,7 +144,13 @@ impl Objects {
         let aborted = self.client.abort_multipart_upload().bucket(&self.bucket).key(key).upload_id(id).send().await;
         match aborted {
             Ok(_) => Ok(()),
-            Err(error) if error.as_service_error().is_some_and(|error| error.is_no_such_upload()) => Ok(()),
+            Err(error)
+                if error.as_service_error().is_some_and(
+                    aws_sdk_s3::operation::abort_multipart_upload::AbortMultipartUploadError::is_no_such_upload,
+                ) =>
+            {
+                Ok(())
+            }
             Err(error) => Err(service_error("AbortMultipartUpload", &error)),
         }
     }

@@ -4,16 +4,15 @@ use ring::rand::{SecureRandom, SystemRandom};
 
 /// `N` random bytes.
 ///
-/// The operating system's generator does not fail once it works; where it does
-/// not work at all, the process must not go on making guessable names.
+/// # Panics
+/// Where the operating system has no working generator: the process must not
+/// go on making guessable names.
 #[must_use]
-#[expect(clippy::panic, reason = "without a random generator no credential can be made safely")]
+#[expect(clippy::expect_used, reason = "without a random generator no credential can be made safely")]
 pub fn bytes<const N: usize>() -> [u8; N] {
     let mut bytes = [0; N];
-    match SystemRandom::new().fill(&mut bytes) {
-        Ok(()) => bytes,
-        Err(_) => panic!("the operating system's random generator failed"),
-    }
+    SystemRandom::new().fill(&mut bytes).expect("the operating system has a random generator");
+    bytes
 }
 
 /// `N` random bytes as lower-case hex.

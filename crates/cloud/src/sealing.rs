@@ -39,7 +39,10 @@ impl SealingKeys {
     pub async fn provision(&self) -> Result<()> {
         match self.client.describe_key().key_id(&self.key).send().await {
             Ok(_) => return Ok(()),
-            Err(error) if error.as_service_error().is_some_and(|error| error.is_not_found_exception()) => {}
+            Err(error)
+                if error
+                    .as_service_error()
+                    .is_some_and(aws_sdk_kms::operation::describe_key::DescribeKeyError::is_not_found_exception) => {}
             Err(error) => return Err(service_error("DescribeKey", &error)),
         }
         let created = self.client.create_key().description("Seals registry tokens").send().await;
@@ -49,7 +52,13 @@ impl SealingKeys {
         match aliased {
             Ok(_) => Ok(()),
             // Another process made it first; its key is used.
-            Err(error) if error.as_service_error().is_some_and(|error| error.is_already_exists_exception()) => Ok(()),
+            Err(error)
+                if error.as_service_error().is_some_and(
+                    aws_sdk_kms::operation::create_alias::CreateAliasError::is_already_exists_exception,
+                ) =>
+            {
+                Ok(())
+            }
             Err(error) => Err(service_error("CreateAlias", &error)),
         }
     }

@@ -73,7 +73,7 @@ struct ServeArgs {
     /// The host in image names, for example {account}.dkr.ecr.{region}.amazonaws.com [default: localhost:<port>]
     #[arg(long, value_name = "TEMPLATE", env = "IRONWHARF_REGISTRY_HOST")]
     registry_host: Option<String>,
-    /// Use AWS services at this URL (LocalStack, for example) instead of the embedded ones
+    /// Use AWS services at this URL (`LocalStack`, for example) instead of the embedded ones
     #[arg(long, value_name = "URL", env = "AWS_ENDPOINT_URL")]
     endpoint_url: Option<String>,
     /// Create a repository when an image is pushed to it
@@ -160,8 +160,9 @@ impl ServeArgs {
         let data_dir = self.data_dir.resolve()?;
         let registry_host = self.registry_host.as_deref();
         // A host like AWS's is reached over TLS, which something in front ends.
-        let registry_host =
-            registry_host.map(|template| RegistryHost::parse(template, !template.starts_with("localhost"))).transpose()?;
+        let registry_host = registry_host
+            .map(|template| RegistryHost::parse(template, !template.starts_with("localhost")))
+            .transpose()?;
         let root = credentials::load_or_create(&data_dir)?;
         let options = ServeOptions {
             listen: self.listen,

@@ -166,7 +166,10 @@ pub fn write_endpoint(data_dir: &Path, endpoint: &str) {
 #[must_use]
 pub fn read_endpoint(data_dir: &Path) -> String {
     let noted = fs::read_to_string(data_dir.join(ENDPOINT_FILE)).ok();
-    noted.map(|text| text.trim().to_owned()).filter(|text| !text.is_empty()).unwrap_or_else(|| DEFAULT_ENDPOINT.to_owned())
+    noted
+        .map(|text| text.trim().to_owned())
+        .filter(|text| !text.is_empty())
+        .unwrap_or_else(|| DEFAULT_ENDPOINT.to_owned())
 }
 
 #[cfg(test)]

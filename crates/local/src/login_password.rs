@@ -24,8 +24,9 @@ pub async fn fetch(data_dir: &Path, region: &Region) -> Result<String, Sentence>
     let root = credentials::load_or_create(data_dir)?;
     let endpoint = credentials::read_endpoint(data_dir);
     let authority = endpoint.strip_prefix("http://").unwrap_or(&endpoint).to_owned();
-    let unreachable =
-        |error: &dyn std::fmt::Display| format!("no registry answers at {endpoint} ({error}); start one with `ironwharf serve`");
+    let unreachable = |error: &dyn std::fmt::Display| {
+        format!("no registry answers at {endpoint} ({error}); start one with `ironwharf serve`")
+    };
     let stream = TcpStream::connect(&authority).await.map_err(|error| unreachable(&error))?;
     let (mut sender, connection) =
         hyper::client::conn::http1::handshake(TokioIo::new(stream)).await.map_err(|error| unreachable(&error))?;
@@ -46,11 +47,7 @@ pub async fn fetch(data_dir: &Path, region: &Region) -> Result<String, Sentence>
     password.map(str::to_owned).ok_or_else(|| "the registry's answer has no token".to_owned())
 }
 
-fn request(
-    root: &credentials::RootKey,
-    region: &Region,
-    authority: &str,
-) -> Result<Request<Full<Bytes>>, Sentence> {
+fn request(root: &credentials::RootKey, region: &Region, authority: &str) -> Result<Request<Full<Bytes>>, Sentence> {
     let failed = |error: &dyn std::fmt::Display| format!("cannot sign the request: {error}");
     let body = b"{}";
     let mut headers = HeaderMap::new();

@@ -70,7 +70,7 @@ impl Regions for EmbeddedRegions {
     }
 }
 
-/// Regions of another endpoint, such as LocalStack.
+/// Regions of another endpoint, such as `LocalStack`.
 #[derive(Clone, Debug)]
 pub struct EndpointRegions {
     /// Its URL.

@@ -5,6 +5,7 @@
 //! request's alone.
 
 use std::convert::Infallible;
+use std::io::Write as _;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::pin::Pin;
@@ -32,10 +33,10 @@ use crate::embedded::{Embedded, OpenError};
 use crate::regions::{BUCKET_PREFIX, EmbeddedRegions, EndpointRegions};
 
 /// How long requests in flight may take after a signal to stop.
-const GRACE: Duration = Duration::from_secs(60);
+const GRACE: Duration = Duration::from_mins(1);
 
 /// How long a connection may take to send the head of a request.
-const HEAD_TIME: Duration = Duration::from_secs(60);
+const HEAD_TIME: Duration = Duration::from_mins(1);
 
 /// The first byte of a TLS connection.
 const TLS_HANDSHAKE: u8 = 0x16;
@@ -93,8 +94,11 @@ pub async fn serve(options: ServeOptions) -> Result<(), Sentence> {
     let (mut terminate, mut interrupt) = (stop_signal(SignalKind::terminate())?, stop_signal(SignalKind::interrupt())?);
     let port = server.address.port();
     credentials::write_endpoint(&data_dir, &format!("http://localhost:{port}"));
-    println!("ironwharf listening on http://{}", server.address);
-    println!("{}", first_steps(port, &data_dir));
+    let mut stdout = std::io::stdout().lock();
+    // Whoever started the server may not be reading; it serves all the same.
+    let _ = writeln!(stdout, "ironwharf listening on http://{}", server.address);
+    let _ = writeln!(stdout, "{}", first_steps(port, &data_dir));
+    drop(stdout);
     let stop = async move {
         tokio::select! { _ = terminate.recv() => {}, _ = interrupt.recv() => {} }
     };
@@ -219,10 +223,10 @@ async fn plain(mut stream: TcpStream) -> Option<TcpStream> {
     Some(stream)
 }
 
-fn open_regions(
-    options: &ServeOptions,
-    counts: Option<CallCounts>,
-) -> Result<(Box<dyn Regions>, Option<Arc<Embedded>>), Sentence> {
+/// Where Regions come from, and the embedded services if it is from them.
+type RegionSource = (Box<dyn Regions>, Option<Arc<Embedded>>);
+
+fn open_regions(options: &ServeOptions, counts: Option<CallCounts>) -> Result<RegionSource, Sentence> {
     if let Some(endpoint_url) = options.endpoint_url.clone() {
         return Ok((Box::new(EndpointRegions { endpoint_url }), None));
     }
@@ -277,12 +281,11 @@ fn object_region(path: &str) -> Option<Region> {
 /// redirect to the same host still send what they logged in with.
 async fn serve_object(embedded: &Embedded, region: &Region, mut request: Request<Incoming>) -> Response<Body> {
     request.headers_mut().remove(AUTHORIZATION);
-    match embedded.existing_region(region.as_str()) {
-        Ok(Some(services)) => services.objects.serve(request).await.map(|object| object.map_err(Into::into).boxed_unsync()),
-        Ok(None) | Err(_) => {
-            let mut response = Response::new(body::empty());
-            *response.status_mut() = StatusCode::FORBIDDEN;
-            response
-        }
+    if let Ok(Some(services)) = embedded.existing_region(region.as_str()) {
+        services.objects.serve(request).await.map(|object| object.map_err(Into::into).boxed_unsync())
+    } else {
+        let mut response = Response::new(body::empty());
+        *response.status_mut() = StatusCode::FORBIDDEN;
+        response
     }
 }

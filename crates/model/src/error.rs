@@ -92,7 +92,9 @@ pub enum Error {
         tag: String,
     },
     /// The image is part of an index that is still there.
-    #[error("Requested image referenced by manifest list: delete the {parents} manifest list(s) or index(es) that contain it first")]
+    #[error(
+        "Requested image referenced by manifest list: delete the {parents} manifest list(s) or index(es) that contain it first"
+    )]
     ImageReferencedByIndex {
         /// How many refer to it.
         parents: u64,
@@ -110,7 +112,9 @@ pub enum Error {
         media_type: String,
     },
     /// The manifest is too large.
-    #[error("Invalid parameter at 'ImageManifest' failed to satisfy constraint: 'a manifest of {size_bytes} bytes exceeds the limit of {limit_bytes} bytes'")]
+    #[error(
+        "Invalid parameter at 'ImageManifest' failed to satisfy constraint: 'a manifest of {size_bytes} bytes exceeds the limit of {limit_bytes} bytes'"
+    )]
     ManifestTooLarge {
         /// Its size, or what of it had been read.
         size_bytes: u64,
@@ -134,7 +138,9 @@ pub enum Error {
         digests: Vec<String>,
     },
     /// A layer's declared size is not its size.
-    #[error("Invalid parameter at 'ImageManifest' failed to satisfy constraint: 'layer {digest} is declared with {declared_bytes} bytes but has {actual_bytes}'")]
+    #[error(
+        "Invalid parameter at 'ImageManifest' failed to satisfy constraint: 'layer {digest} is declared with {declared_bytes} bytes but has {actual_bytes}'"
+    )]
     LayerSizeMismatch {
         /// The layer.
         digest: String,
@@ -200,7 +206,9 @@ pub enum Error {
         actual: String,
     },
     /// The part does not continue where the last one ended.
-    #[error("The layer part starts at byte {first_byte}, but the next byte of the upload with id '{upload_id}' is {expected_byte}")]
+    #[error(
+        "The layer part starts at byte {first_byte}, but the next byte of the upload with id '{upload_id}' is {expected_byte}"
+    )]
     LayerPartOutOfOrder {
         /// The repository.
         repository: RepositoryId,

@@ -43,8 +43,7 @@ impl Region {
         let mut count = 0;
         let parts_are_plain = parts.all(|part| {
             count += 1;
-            !part.is_empty()
-                && part.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit())
+            !part.is_empty() && part.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit())
         });
         let starts_with_letter = text.bytes().next().is_some_and(|byte| byte.is_ascii_lowercase());
         let ends_with_digit = text.bytes().last().is_some_and(|byte| byte.is_ascii_digit());
@@ -82,11 +81,7 @@ impl Principal {
     /// The root of `account`, holding `access_key_id`.
     #[must_use]
     pub fn root(account: AccountId, access_key_id: impl Into<String>) -> Self {
-        Self {
-            arn: format!("arn:aws:iam::{account}:root"),
-            account,
-            access_key_id: access_key_id.into(),
-        }
+        Self { arn: format!("arn:aws:iam::{account}:root"), account, access_key_id: access_key_id.into() }
     }
 
     /// Whether this is its account's root.

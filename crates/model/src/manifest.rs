@@ -81,7 +81,10 @@ impl Manifest {
     /// at fault, [`Error::ManifestTypeUnsupported`].
     pub fn parse(bytes: &[u8], declared_type: Option<&str>) -> Result<Self> {
         if bytes.len() > MAX_MANIFEST_BYTES {
-            return Err(Error::ManifestTooLarge { size_bytes: bytes.len() as u64, limit_bytes: MAX_MANIFEST_BYTES as u64 });
+            return Err(Error::ManifestTooLarge {
+                size_bytes: bytes.len() as u64,
+                limit_bytes: MAX_MANIFEST_BYTES as u64,
+            });
         }
         let document = strict_json::parse(bytes).map_err(|error| invalid(format!("Invalid JSON syntax: {error}")))?;
         let Value::Object(document) = document else {
@@ -165,8 +168,11 @@ fn manifest_type(document: &Map<String, Value>, declared_type: Option<&str>) -> 
         }
     }
     let is_present = |member: &str| document.get(member).is_some_and(|value| !value.is_null());
-    let (foreign_members, own_member) =
-        if manifest_type.is_index() { (["layers", "config"], "manifests") } else { (["manifests", "fsLayers"], "config") };
+    let (foreign_members, own_member) = if manifest_type.is_index() {
+        (["layers", "config"], "manifests")
+    } else {
+        (["manifests", "fsLayers"], "config")
+    };
     for member in foreign_members {
         if is_present(member) {
             return Err(invalid(format!("a manifest of type '{manifest_type}' cannot have '{member}'")));
@@ -311,7 +317,8 @@ mod tests {
         let mut both = image_manifest();
         both["manifests"] = json!([]);
         assert!(reason(&both, None).contains("'manifests'"));
-        let index = json!({"schemaVersion": 2, "mediaType": ManifestType::OciIndex.as_str(), "manifests": [], "layers": []});
+        let index =
+            json!({"schemaVersion": 2, "mediaType": ManifestType::OciIndex.as_str(), "manifests": [], "layers": []});
         assert!(reason(&index, None).contains("'layers'"));
     }
 

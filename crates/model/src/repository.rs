@@ -32,7 +32,8 @@ impl RepositoryName {
 /// `[a-z0-9]+((\.|_|__|-+)[a-z0-9]+)*`
 fn is_path_component(component: &str) -> bool {
     let is_word = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit();
-    let edges_are_words = component.bytes().next().is_some_and(is_word) && component.bytes().last().is_some_and(is_word);
+    let edges_are_words =
+        component.bytes().next().is_some_and(is_word) && component.bytes().last().is_some_and(is_word);
     let separators = component.split(|character: char| character.is_ascii() && is_word(character as u8));
     edges_are_words
         && separators
@@ -48,8 +49,19 @@ mod tests {
 
     #[test]
     fn accepts_what_ecr_accepts() {
-        for good in ["ab", "a/b", "team/app", "a--b", "a__b", "a.b_c-d", "0a/1b", "tags", "blobs/uploads", "manifests", "_catalog0"]
-        {
+        for good in [
+            "ab",
+            "a/b",
+            "team/app",
+            "a--b",
+            "a__b",
+            "a.b_c-d",
+            "0a/1b",
+            "tags",
+            "blobs/uploads",
+            "manifests",
+            "_catalog0",
+        ] {
             assert_eq!(RepositoryName::parse(good).is_ok(), !good.starts_with('_'), "{good:?}");
         }
         assert!(RepositoryName::parse(&"a".repeat(256)).is_ok());

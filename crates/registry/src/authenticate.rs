@@ -57,12 +57,13 @@ pub(crate) async fn by_signature(
     now: OffsetDateTime,
 ) -> Result<Caller> {
     let expectations = sigv4::Expectations { services: &[SERVICE], now };
-    let unverified = sigv4::parse(request, &expectations).map_err(refused)?;
+    let unverified = sigv4::parse(request, &expectations).map_err(|error| refused(&error))?;
     let claim = unverified.claim();
     let root = root_with_key(config, &claim.access_key_id);
-    unverified.verify(root.map(|root| root.secret_access_key.as_str())).map_err(refused)?;
+    unverified.verify(root.map(|root| root.secret_access_key.as_str())).map_err(|error| refused(&error))?;
     // A root key is not temporary: with a session token it is not itself.
-    let root = root.filter(|_| claim.session_token.is_none()).ok_or_else(|| refused(SigV4Error::UnrecognizedClient))?;
+    let root =
+        root.filter(|_| claim.session_token.is_none()).ok_or_else(|| refused(&SigV4Error::UnrecognizedClient))?;
     let not_served = || Error::Signature {
         failure: SignatureFailure::Invalid,
         message: format!("Credential should be scoped to a Region that is served, not '{}'.", claim.region),
@@ -73,8 +74,8 @@ pub(crate) async fn by_signature(
     Ok(Caller { principal, now, region })
 }
 
-fn refused(error: SigV4Error) -> Error {
-    let failure = match &error {
+fn refused(error: &SigV4Error) -> Error {
+    let failure = match error {
         SigV4Error::MissingAuthenticationToken => SignatureFailure::Missing,
         SigV4Error::IncompleteSignature(_) => SignatureFailure::Incomplete,
         SigV4Error::InvalidSignature(_) => SignatureFailure::Invalid,

@@ -1,8 +1,8 @@
 //! The ECR API: AWS JSON 1.1 over `POST /`.
 
+use http::Response;
 use http::header::{CONTENT_TYPE, HeaderName, HeaderValue};
 use http::request::Parts;
-use http::Response;
 use ironwharf_model::error::SignatureFailure;
 use ironwharf_model::{Error, Result};
 use ironwharf_wire::ecr::{OperationName, TARGET_PREFIX};

@@ -60,7 +60,9 @@ impl RegistryHost {
         if is_host {
             Ok(Self { template: template.to_owned(), tls })
         } else {
-            Err(format!("'{template}' is not a host name: use a host with an optional port, with {{account}} and {{region}} where they belong"))
+            Err(format!(
+                "'{template}' is not a host name: use a host with an optional port, with {{account}} and {{region}} where they belong"
+            ))
         }
     }
 
@@ -115,7 +117,9 @@ mod tests {
         let host = RegistryHost::parse("{account}.dkr.ecr.{region}.amazonaws.com", true).unwrap();
         assert_eq!(host.endpoint(&account, &region), "https://123456789012.dkr.ecr.eu-west-1.amazonaws.com");
         assert_eq!(host.read("123456789012.dkr.ecr.eu-west-1.amazonaws.com"), Some((Some(account), Some(region))));
-        for other in ["localhost:5100", "12.dkr.ecr.eu-west-1.amazonaws.com", "123456789012.dkr.ecr.eu-west-1.amazonaws.com:1"] {
+        for other in
+            ["localhost:5100", "12.dkr.ecr.eu-west-1.amazonaws.com", "123456789012.dkr.ecr.eu-west-1.amazonaws.com:1"]
+        {
             assert_eq!(host.read(other), None, "{other}");
         }
         assert_eq!(RegistryHost::parse("localhost:5100", false).unwrap().read("localhost:5100"), Some((None, None)));

@@ -51,7 +51,8 @@ pub(crate) async fn delete_tag(
         if current.is_none_or(|current| current.key != *repository) {
             return Err(not_found(&repository.account, &repository.name));
         }
-        let named = record.map(|record| record.digest).filter(|digest| expected.is_none_or(|expected| expected == digest));
+        let named =
+            record.map(|record| record.digest).filter(|digest| expected.is_none_or(|expected| expected == digest));
         let Some(digest) = named else { return Err(image_not_found(repository, expected, Some(tag))) };
         let is_last = |image: &ImageRecord| image.tags.iter().all(|other| other == tag.as_str());
         let deletes_image = match last_tag {

@@ -12,7 +12,14 @@ pub(crate) struct Keyring {
     source: SealingKeys,
     /// By day. A past day without a key will never have one: that is
     /// remembered too.
-    keys: RwLock<HashMap<u32, Option<Arc<SealingKey>>>>,
+    keys: RwLock<HashMap<u32, Known>>,
+}
+
+/// What is known of a day.
+#[derive(Clone)]
+enum Known {
+    Key(Arc<SealingKey>),
+    NoKey,
 }
 
 impl Keyring {
@@ -23,7 +30,7 @@ impl Keyring {
     /// The key to seal with now.
     pub(crate) async fn current(&self, now_s: i64) -> Result<Arc<SealingKey>> {
         let day = day_of(now_s);
-        if let Some(Some(key)) = self.cached(day) {
+        if let Some(Known::Key(key)) = self.cached(day) {
             return Ok(key);
         }
         let data_key = self.source.load_or_create(day).await?;
@@ -37,17 +44,18 @@ impl Keyring {
         if day > today || day + KEY_DAYS < today {
             return Ok(None);
         }
-        if let Some(known) = self.cached(day) {
-            return Ok(known);
+        match self.cached(day) {
+            Some(Known::Key(key)) => return Ok(Some(key)),
+            Some(Known::NoKey) => return Ok(None),
+            None => {}
         }
-        match self.source.load(day).await? {
-            Some(data_key) => self.remember(day, &data_key.0).map(Some),
-            None => {
-                if day < today {
-                    self.keys.write().unwrap_or_else(PoisonError::into_inner).insert(day, None);
-                }
-                Ok(None)
+        if let Some(data_key) = self.source.load(day).await? {
+            self.remember(day, &data_key.0).map(Some)
+        } else {
+            if day < today {
+                self.keys.write().unwrap_or_else(PoisonError::into_inner).insert(day, Known::NoKey);
             }
+            Ok(None)
         }
     }
 
@@ -63,7 +71,7 @@ impl Keyring {
         Ok(false)
     }
 
-    fn cached(&self, day: u32) -> Option<Option<Arc<SealingKey>>> {
+    fn cached(&self, day: u32) -> Option<Known> {
         self.keys.read().unwrap_or_else(PoisonError::into_inner).get(&day).cloned()
     }
 
@@ -71,7 +79,7 @@ impl Keyring {
         let key = Arc::new(SealingKey::derive(day, data_key).map_err(Error::internal)?);
         let mut keys = self.keys.write().unwrap_or_else(PoisonError::into_inner);
         keys.retain(|kept, _| kept + KEY_DAYS + 1 >= day);
-        keys.insert(day, Some(Arc::clone(&key)));
+        keys.insert(day, Known::Key(Arc::clone(&key)));
         Ok(key)
     }
 }

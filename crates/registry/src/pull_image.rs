@@ -27,10 +27,8 @@ pub(crate) async fn pull(permit: &Permit, reference: &Reference) -> Result<Pulle
         }
     };
     let (_, record) = region.read_in(account, name, read).await?;
-    let not_found = || Error::ImageNotFound {
-        repository: repository_id(account, name),
-        image: ImageIdentifier::from(reference),
-    };
+    let not_found =
+        || Error::ImageNotFound { repository: repository_id(account, name), image: ImageIdentifier::from(reference) };
     load(region, record.ok_or_else(not_found)?).await
 }
 

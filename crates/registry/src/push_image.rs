@@ -61,7 +61,8 @@ pub(crate) async fn push(request: Push<'_>) -> Result<Pushed> {
         let NewImage { repository, digest, push, blobs, .. } = &attempt.image;
         table(&request).remove_references(repository, digest, push, blobs).await?;
     }
-    if let (StoredManifest::Object(object), false) = (&attempt.image.manifest, matches!(result, Ok(Outcome::Committed))) {
+    if let (StoredManifest::Object(object), false) = (&attempt.image.manifest, matches!(result, Ok(Outcome::Committed)))
+    {
         let (account, now_s) = (&request.repository.account, request.permit.caller().now_s());
         table(&request).leave_objects(account, "PUSH_ABANDONED", std::slice::from_ref(object), now_s).await?;
     }
@@ -173,11 +174,7 @@ pub(crate) async fn check_tags(
 }
 
 /// Tags an image that is there. Its blobs are held by the push that committed it.
-async fn put_tag(
-    request: &Push<'_>,
-    state: &PushState,
-    image: &ImageRecord,
-) -> Result<Result<(), CommitConflict>> {
+async fn put_tag(request: &Push<'_>, state: &PushState, image: &ImageRecord) -> Result<Result<(), CommitConflict>> {
     let table = table(request);
     let record = if request.bytes.len() <= INLINE_MANIFEST_BYTES {
         TagRecord {

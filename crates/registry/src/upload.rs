@@ -378,7 +378,8 @@ impl Hasher {
         if state.is_empty() {
             return Ok(Self::new(Algorithm::Sha256));
         }
-        let state = SerializedState::<Sha256>::try_from(state).map_err(|_| Error::internal("a hash state is cut off"))?;
+        let state =
+            SerializedState::<Sha256>::try_from(state).map_err(|_| Error::internal("a hash state is cut off"))?;
         Sha256::deserialize(&state).map(Self::Sha256).map_err(|_| Error::internal("a hash state is not valid"))
     }
 
@@ -569,14 +570,13 @@ impl ObjectWriter {
     }
 
     async fn write_part(&mut self, length: usize) -> Result<()> {
-        let (object, id) = match &self.multipart {
-            Some(multipart) => multipart.clone(),
-            None => {
-                let object = Objects::new_key(&self.account);
-                let id = self.objects.start_parts(&object).await?;
-                self.started_here = true;
-                self.multipart.insert((object, id)).clone()
-            }
+        let (object, id) = if let Some(multipart) = &self.multipart {
+            multipart.clone()
+        } else {
+            let object = Objects::new_key(&self.account);
+            let id = self.objects.start_parts(&object).await?;
+            self.started_here = true;
+            self.multipart.insert((object, id)).clone()
         };
         while self.writing.len() >= PARTS_IN_FLIGHT {
             self.collect_part().await?;

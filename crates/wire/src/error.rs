@@ -4,8 +4,8 @@
 //! not compile until it has its codes. A snapshot prints the whole table.
 
 use http::StatusCode;
-use ironwharf_model::error::SignatureFailure;
 use ironwharf_model::Error;
+use ironwharf_model::error::SignatureFailure;
 use serde_json::{Value, json};
 
 /// The codes of one error.
@@ -24,6 +24,7 @@ pub struct Codes {
 
 /// The codes of an error on both wires.
 #[must_use]
+#[expect(clippy::match_same_arms, reason = "one line for each error, in the order of the enum")]
 pub fn codes(error: &Error) -> Codes {
     use StatusCode as S;
     let codes = |aws, oci, oci_status| Codes { aws, aws_status: S::BAD_REQUEST, oci, oci_status };
@@ -64,7 +65,9 @@ pub fn codes(error: &Error) -> Codes {
         Error::UploadNotFound { .. } => codes("UploadNotFoundException", "BLOB_UPLOAD_UNKNOWN", S::NOT_FOUND),
         Error::BodyIncomplete { .. } => codes("SerializationException", "SIZE_INVALID", S::BAD_REQUEST),
         Error::BodyTooLarge { .. } => codes("SerializationException", "SIZE_INVALID", S::PAYLOAD_TOO_LARGE),
-        Error::RangeNotSatisfiable { .. } => codes("InvalidParameterException", "RANGE_INVALID", S::RANGE_NOT_SATISFIABLE),
+        Error::RangeNotSatisfiable { .. } => {
+            codes("InvalidParameterException", "RANGE_INVALID", S::RANGE_NOT_SATISFIABLE)
+        }
 
         Error::InvalidParameter { .. } => codes("InvalidParameterException", "UNSUPPORTED", S::BAD_REQUEST),
         Error::Serialization { .. } => codes("SerializationException", "UNSUPPORTED", S::BAD_REQUEST),

@@ -220,7 +220,7 @@ struct Envelope {
     datakey: String,
     version: String,
     #[serde(rename = "type")]
-    envelope_type: String,
+    kind: String,
     expiration: i64,
 }
 
@@ -230,7 +230,7 @@ impl Envelope {
             payload: STANDARD.encode(sealed),
             datakey: header.datakey(),
             version: "2".to_owned(),
-            envelope_type: "DATA_KEY".to_owned(),
+            kind: "DATA_KEY".to_owned(),
             expiration,
         }
     }

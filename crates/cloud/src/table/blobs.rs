@@ -133,12 +133,8 @@ impl Table {
     /// Writes the references of a push, before its blobs are read.
     pub async fn write_references(&self, image: &NewImage) -> Result<()> {
         let references = image.blobs.iter().map(|blob| {
-            let key = Key::Reference {
-                repository: &image.repository,
-                blob,
-                manifest: &image.digest,
-                push: &image.push,
-            };
+            let key =
+                Key::Reference { repository: &image.repository, blob, manifest: &image.digest, push: &image.push };
             Build::new(&key).string("repository", image.repository.name.as_str()).item()
         });
         self.put_all(references.collect()).await
@@ -207,7 +203,11 @@ impl Table {
         // each change is a day's grace apart; a few rounds are plenty.
         for _ in 0..8 {
             let mut writes = vec![
-                if alive { self.keep_blob(account, digest, now_s)? } else { self.new_blob(account, digest, object, size_bytes, now_s)? },
+                if alive {
+                    self.keep_blob(account, digest, now_s)?
+                } else {
+                    self.new_blob(account, digest, object, size_bytes, now_s)?
+                },
                 self.put_link(repository, digest, size_bytes)?,
             ];
             writes.extend(upload_write.clone());
@@ -250,7 +250,9 @@ impl Table {
         let update = Update::builder()
             .table_name(&self.name)
             .set_key(Some(attributes::key(&Key::Blob { account, digest })))
-            .update_expression("SET blob_state = :live, #object = :object, size_bytes = :size, review_at = :review ADD ver :one")
+            .update_expression(
+                "SET blob_state = :live, #object = :object, size_bytes = :size, review_at = :review ADD ver :one",
+            )
             .condition_expression("attribute_not_exists(pk) OR blob_state = :dead")
             .expression_attribute_names("#object", "object")
             .expression_attribute_values(":live", string(BlobState::Live.as_str()))
@@ -312,12 +314,7 @@ impl Table {
     }
 
     /// Repositories that hold a blob, for a mount that names none. At most `limit`.
-    pub async fn holders_of(
-        &self,
-        account: &AccountId,
-        digest: &Digest,
-        limit: usize,
-    ) -> Result<Vec<RepositoryKey>> {
+    pub async fn holders_of(&self, account: &AccountId, digest: &Digest, limit: usize) -> Result<Vec<RepositoryKey>> {
         let page = self.query_sorted(&blob_partition(account, digest), LAYER_LINK, None, limit, None).await?;
         let holders = page.items.iter().filter(|item| !item.contains_key("unlinking")).map(|item| {
             let name = RepositoryName::parse(item.read_string("repository")?).map_err(Error::internal)?;

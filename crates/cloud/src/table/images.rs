@@ -219,8 +219,7 @@ impl Table {
         let found = self.get_all(&keys).await?;
         let image = |key: &Key<'_>| found.item(key).map(ImageRecord::from_item).transpose();
         let stored_repository = found.item(&repository_key);
-        let stored_repository =
-            stored_repository.map(|item| Repository::from_item(account, name, item)).transpose()?;
+        let stored_repository = stored_repository.map(|item| Repository::from_item(account, name, item)).transpose()?;
         let tag = tag_key.and_then(|key| found.item(&key).map(TagRecord::from_item)).transpose()?;
         let children = child_keys.filter_map(|key| image(&key).transpose()).collect::<Result<_>>()?;
         Ok(PushState { repository: stored_repository, image: image(&image_key)?, tag, children })
@@ -266,7 +265,8 @@ impl Table {
             };
             writes.push(TransactWriteItem::builder().put(put.build().map_err(Error::internal)?).build());
             // A child that loses its tag to its index has lost it above.
-            let lost_above = |previous: &Digest| matches!(commit, Commit::New(image) if image.children.contains(previous));
+            let lost_above =
+                |previous: &Digest| matches!(commit, Commit::New(image) if image.children.contains(previous));
             if let Some(previous) = previous.filter(|previous| *previous != digest && !lost_above(previous)) {
                 writes.push(self.drop_tags(repository, previous, std::slice::from_ref(tag))?);
             }
@@ -570,7 +570,7 @@ impl Table {
             for item in &page.items {
                 let sort = item.read_string("sk")?;
                 if sort.starts_with("M#") {
-                    reviews.push(self.review_of_purged(repository, item, now_s)?);
+                    reviews.push(Self::review_of_purged(repository, item, now_s)?);
                 }
                 let key = std::collections::HashMap::from([
                     ("pk".to_owned(), string(&partition)),
@@ -588,11 +588,12 @@ impl Table {
         }
     }
 
-    fn review_of_purged(&self, repository: &RepositoryKey, item: &Item, now_s: i64) -> Result<Item> {
+    fn review_of_purged(repository: &RepositoryKey, item: &Item, now_s: i64) -> Result<Item> {
         let record = TagRecord::from_item(item)?;
         let (blobs, objects) = match &record.manifest {
             StoredManifest::Inline(bytes) => {
-                let manifest = ironwharf_model::Manifest::parse(bytes, Some(&record.media_type)).map_err(Error::internal)?;
+                let manifest =
+                    ironwharf_model::Manifest::parse(bytes, Some(&record.media_type)).map_err(Error::internal)?;
                 let blobs = manifest.required_blobs().into_iter().map(|blob| blob.digest.clone()).collect();
                 (blobs, Vec::new())
             }

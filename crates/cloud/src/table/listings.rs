@@ -64,10 +64,7 @@ impl Table {
     ) -> Result<Page<Item>> {
         let mut items: Vec<Item> = Vec::new();
         let mut start = after.map(|after| {
-            HashMap::from([
-                ("pk".to_owned(), string(partition)),
-                ("sk".to_owned(), string(format!("{prefix}{after}"))),
-            ])
+            HashMap::from([("pk".to_owned(), string(partition)), ("sk".to_owned(), string(format!("{prefix}{after}")))])
         });
         // Asking for one more than the page holds tells whether there is more.
         let wanted = limit.saturating_add(1);

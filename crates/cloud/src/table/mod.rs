@@ -136,8 +136,11 @@ impl Table {
             Err(error) => return Err(service_error("CreateTable", error)),
         }
         self.wait_until_active().await?;
-        let time_to_live =
-            TimeToLiveSpecification::builder().attribute_name(EXPIRES).enabled(true).build().map_err(Error::internal)?;
+        let time_to_live = TimeToLiveSpecification::builder()
+            .attribute_name(EXPIRES)
+            .enabled(true)
+            .build()
+            .map_err(Error::internal)?;
         self.client
             .update_time_to_live()
             .table_name(&self.name)
@@ -153,7 +156,7 @@ impl Table {
         self.client
             .wait_until_table_exists()
             .table_name(&self.name)
-            .wait(Duration::from_secs(120))
+            .wait(Duration::from_mins(2))
             .await
             .map(drop)
             .map_err(|error| Error::internal(format!("the table '{}' did not become active: {error}", self.name)))
@@ -228,8 +231,7 @@ impl Table {
                     .send()
                     .await
                     .map_err(|error| service_error("BatchWriteItem", error))?;
-                pending =
-                    output.unprocessed_items.and_then(|mut rest| rest.remove(&self.name)).unwrap_or_default();
+                pending = output.unprocessed_items.and_then(|mut rest| rest.remove(&self.name)).unwrap_or_default();
                 if !pending.is_empty() {
                     tokio::time::sleep(delay).await;
                     delay = (delay * 2).min(Duration::from_secs(2));
@@ -245,10 +247,7 @@ impl Table {
         let mut tries = 0;
         loop {
             let sent = self.client.transact_write_items().set_transact_items(Some(items.clone())).send().await;
-            let error = match sent {
-                Ok(_) => return Ok(Transaction::Written),
-                Err(error) => error,
-            };
+            let Err(error) = sent else { return Ok(Transaction::Written) };
             let reasons = match error.as_service_error() {
                 Some(TransactWriteItemsError::TransactionCanceledException(cancelled)) => {
                     cancelled.cancellation_reasons().to_vec()

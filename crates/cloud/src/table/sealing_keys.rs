@@ -16,7 +16,9 @@ impl Table {
     pub async fn sealing_key(&self, day: u32) -> Result<Option<WrappedKey>> {
         let Some(item) = self.get(&Key::SealingKey { day }).await? else { return Ok(None) };
         let wrapped = item.read_optional_binary("wrapped")?;
-        wrapped.map(|wrapped| Some(WrappedKey(wrapped.to_vec()))).ok_or_else(|| Error::internal("a sealing key is empty"))
+        wrapped
+            .map(|wrapped| Some(WrappedKey(wrapped.to_vec())))
+            .ok_or_else(|| Error::internal("a sealing key is empty"))
     }
 
     /// Stores the wrapped key of a day, unless it has one already: the caller

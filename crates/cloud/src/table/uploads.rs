@@ -85,7 +85,8 @@ impl UploadRecord {
             "CANCELLED" => UploadState::Cancelled,
             other => return Err(Error::internal(format!("'{other}' is not a state of an upload"))),
         };
-        let multipart = match (item.read_optional_string("multipart_object")?, item.read_optional_string("multipart")?) {
+        let multipart = match (item.read_optional_string("multipart_object")?, item.read_optional_string("multipart")?)
+        {
             (Some(object), Some(id)) => Some((object.to_owned(), id.to_owned())),
             _ => None,
         };

@@ -20,10 +20,7 @@ async fn find(call: &Call<'_>, digest: &Digest) -> Result<BlobRecord> {
     let read = |key: RepositoryKey| async move { table.layers(&key, std::slice::from_ref(digest)).await };
     let (_, layers) = permit.region().read_in(account, name, read).await?;
     let blob = layers.into_iter().next().and_then(|layer| layer.readable().cloned());
-    blob.ok_or_else(|| Error::LayerNotFound {
-        repository: repository_id(account, name),
-        digest: digest.to_string(),
-    })
+    blob.ok_or_else(|| Error::LayerNotFound { repository: repository_id(account, name), digest: digest.to_string() })
 }
 
 /// `HEAD`.

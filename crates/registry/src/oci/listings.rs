@@ -26,7 +26,7 @@ const REFERRERS_PAGE_BYTES: usize = 600 * 1024;
 fn page(call: &Call<'_>) -> Result<Page> {
     Page::parse(&call.query()?).map_err(|error| match error {
         PagingError::PaginationNumberInvalid(value) => Error::PageSizeInvalid { value },
-        PagingError::Query(error) => query_error(error),
+        PagingError::Query(error) => query_error(&error),
     })
 }
 
@@ -64,7 +64,7 @@ pub(super) async fn catalog(call: &Call<'_>) -> Result<Response<Body>> {
     let page = page(call)?;
     let table = &call.permit.region().cloud.table;
     let listed = table.repository_names(call.permit.registry(), page.last.as_deref(), page.limit()).await?;
-    let names: Vec<&str> = listed.items.iter().map(|name| name.as_str()).collect();
+    let names: Vec<&str> = listed.items.iter().map(ironwharf_model::RepositoryName::as_str).collect();
     let next = next(call, &page, names.last().copied(), listed.more);
     respond_json("application/json", &json!({ "repositories": names }), next)
 }
@@ -73,7 +73,7 @@ pub(super) async fn catalog(call: &Call<'_>) -> Result<Response<Body>> {
 /// 200, whether or not the subject or the repository exist.
 pub(super) async fn referrers(call: &Call<'_>, subject: &Digest) -> Result<Response<Body>> {
     let query = call.query()?;
-    let filter = query.one("artifactType").map_err(query_error)?.filter(|filter| !filter.is_empty());
+    let filter = query.one("artifactType").map_err(|error| query_error(&error))?.filter(|filter| !filter.is_empty());
     let page = page(call)?;
     let permit = call.permit;
     let found = match permit.region().repository(permit.registry(), permit.repository()?).await {

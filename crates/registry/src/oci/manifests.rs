@@ -46,7 +46,7 @@ pub(super) async fn put(call: &Call<'_>, reference: &Reference, body: &mut Body)
     if tags.len() > MAX_TAGS {
         return Err(Error::invalid_parameter("tag", format!("at most {MAX_TAGS} tags can be given at once")));
     }
-    query.one("digest").map_err(query_error)?;
+    query.one("digest").map_err(|error| query_error(&error))?;
     let bytes = body::read(body, MAX_MANIFEST_BYTES).await?;
     let repository = call.repository_for_push().await?;
     let (digest, tags) = match reference {

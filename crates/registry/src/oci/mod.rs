@@ -120,7 +120,7 @@ struct Call<'a> {
 
 impl Call<'_> {
     fn query(&self) -> Result<Query<'_>> {
-        Query::parse(self.parts.uri.query().unwrap_or_default()).map_err(query_error)
+        Query::parse(self.parts.uri.query().unwrap_or_default()).map_err(|error| query_error(&error))
     }
 
     /// The repository a push goes to, created if the registry and the caller's
@@ -141,7 +141,7 @@ impl Call<'_> {
     }
 }
 
-fn query_error(error: QueryError) -> Error {
+fn query_error(error: &QueryError) -> Error {
     Error::invalid_parameter("query", error.to_string())
 }
 

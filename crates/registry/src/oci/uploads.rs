@@ -46,12 +46,11 @@ async fn mount_blob(call: &Call<'_>, query: &Query<'_>, to: &Repository, digest:
     let region = call.permit.region();
     let table = &region.cloud.table;
     let account = &to.key.account;
-    let candidates: Vec<RepositoryName> = match query.one("from").map_err(query_error)? {
-        Some(name) => RepositoryName::parse(name).into_iter().collect(),
-        None => {
-            let holders = table.holders_of(account, digest, MOUNT_CANDIDATES).await?;
-            holders.into_iter().map(|holder| holder.name).collect()
-        }
+    let candidates: Vec<RepositoryName> = if let Some(name) = query.one("from").map_err(|error| query_error(&error))? {
+        RepositoryName::parse(name).into_iter().collect()
+    } else {
+        let holders = table.holders_of(account, digest, MOUNT_CANDIDATES).await?;
+        holders.into_iter().map(|holder| holder.name).collect()
     };
     for name in candidates {
         let source = Resource::Repository { account: account.clone(), name: name.clone() };
@@ -114,7 +113,7 @@ async fn repository(call: &Call<'_>) -> Result<std::sync::Arc<Repository>> {
 }
 
 fn digest_parameter(query: &Query<'_>, name: &str) -> Result<Option<Digest>> {
-    query.one(name).map_err(query_error)?.map(Digest::parse).transpose()
+    query.one(name).map_err(|error| query_error(&error))?.map(Digest::parse).transpose()
 }
 
 /// The range a client declares for its bytes, if any.

@@ -8,9 +8,9 @@ use ironwharf_model::error::quoted;
 use ironwharf_model::{Digest, Error, Reference, Result, Tag};
 use ironwharf_wire::ecr::shapes::{
     BatchDeleteImageRequest, BatchDeleteImageResponse, BatchGetImageRequest, BatchGetImageResponse,
-    DescribeImagesRequest, DescribeImagesResponse, Image, ImageDetail, ImageFailure, ImageFailureCode,
-    ImageIdentifier, ImageStatus, ImageStatusFilter, ListImagesRequest, ListImagesResponse, PutImageRequest,
-    PutImageResponse, TagStatus,
+    DescribeImagesRequest, DescribeImagesResponse, Image, ImageDetail, ImageFailure, ImageFailureCode, ImageIdentifier,
+    ImageStatus, ImageStatusFilter, ListImagesRequest, ListImagesResponse, PutImageRequest, PutImageResponse,
+    TagStatus,
 };
 use ironwharf_wire::ecr::{OperationName, Timestamp};
 
@@ -85,22 +85,18 @@ enum Named {
 
 impl Named {
     fn parse(id: &ImageIdentifier) -> Self {
-        let digest = match id.image_digest.as_deref().map(Digest::parse).transpose() {
-            Ok(digest) => digest,
-            Err(_) => {
-                let reason = "Invalid request parameters: image digest should satisfy the regex \
-                              '[a-zA-Z0-9-_+.]+:[a-fA-F0-9]+'";
-                return Self::Fault(ImageFailureCode::InvalidImageDigest, reason.to_owned());
-            }
+        let Ok(digest) = id.image_digest.as_deref().map(Digest::parse).transpose() else {
+            let reason = "Invalid request parameters: image digest should satisfy the regex \
+                          '[a-zA-Z0-9-_+.]+:[a-fA-F0-9]+'";
+            return Self::Fault(ImageFailureCode::InvalidImageDigest, reason.to_owned());
         };
         match (digest, id.image_tag.as_deref()) {
             (Some(digest), None) => Self::Digest(digest),
             (digest, Some(tag)) => match Tag::parse(tag) {
                 Ok(tag) => Self::Tag(tag, digest),
-                Err(error) => Self::Fault(
-                    ImageFailureCode::InvalidImageTag,
-                    format!("Invalid request parameters: {error}"),
-                ),
+                Err(error) => {
+                    Self::Fault(ImageFailureCode::InvalidImageTag, format!("Invalid request parameters: {error}"))
+                }
             },
             (None, None) => Self::Fault(
                 ImageFailureCode::MissingDigestAndTag,
@@ -119,11 +115,7 @@ impl Named {
 }
 
 fn failure(id: &ImageIdentifier, code: ImageFailureCode, reason: &str) -> ImageFailure {
-    ImageFailure {
-        image_id: Some(id.clone()),
-        failure_code: Some(code),
-        failure_reason: Some(reason.to_owned()),
-    }
+    ImageFailure { image_id: Some(id.clone()), failure_code: Some(code), failure_reason: Some(reason.to_owned()) }
 }
 
 fn not_found_failure(id: &ImageIdentifier) -> ImageFailure {
@@ -318,10 +310,9 @@ impl Operation for ListImages {
     /// One entry for each tag of an image, and one for an image without.
     async fn run(call: &Call<'_>, input: Self::Input) -> Result<Self::Output> {
         let permit = &call.permit;
-        let filter = input.filter.map_or_else(
-            || Filter::new(None, None),
-            |filter| Filter::new(filter.tag_status, filter.image_status),
-        );
+        let filter = input
+            .filter
+            .map_or_else(|| Filter::new(None, None), |filter| Filter::new(filter.tag_status, filter.image_status));
         let repository = permit.region().repository(permit.registry(), permit.repository()?).await?;
         let selection = filter.selection(Self::NAME, &repository.key);
         let page = PageRequest::open(permit, &selection, input.max_results, input.next_token.as_deref()).await?;
@@ -340,7 +331,7 @@ impl Operation for ListImages {
             }
         }
         let next_token = page.next(rows.position().as_deref()).await?;
-        Ok(ListImagesResponse { image_ids: Some(rows.rows), next_token })
+        Ok(ListImagesResponse { image_ids: Some(rows.listed), next_token })
     }
 }
 
@@ -349,7 +340,7 @@ impl Operation for ListImages {
 /// tag of the one after it.
 struct Rows {
     limit: usize,
-    rows: Vec<ImageIdentifier>,
+    listed: Vec<ImageIdentifier>,
     after: Option<String>,
     within: Option<String>,
     full: bool,
@@ -359,11 +350,11 @@ impl Rows {
     fn new(limit: usize, position: Option<&str>) -> Self {
         let (after, within) = position.and_then(|position| position.split_once('|')).unwrap_or_default();
         let present = |text: &str| Some(text.to_owned()).filter(|text| !text.is_empty());
-        Self { limit, rows: Vec::new(), after: present(after), within: present(within), full: false }
+        Self { limit, listed: Vec::new(), after: present(after), within: present(within), full: false }
     }
 
     fn missing(&self) -> usize {
-        self.limit - self.rows.len()
+        self.limit - self.listed.len()
     }
 
     /// Adds an image; `false` once the page is full.
@@ -375,7 +366,7 @@ impl Rows {
                 self.full = true;
                 return false;
             }
-            self.rows.push(row(None));
+            self.listed.push(row(None));
         } else if shown {
             for tag in &image.tags {
                 if self.within.as_ref().is_some_and(|within| tag <= within) {
@@ -385,7 +376,7 @@ impl Rows {
                     self.full = true;
                     return false;
                 }
-                self.rows.push(row(Some(tag.clone())));
+                self.listed.push(row(Some(tag.clone())));
                 self.within = Some(tag.clone());
             }
         }
@@ -414,10 +405,9 @@ impl Operation for DescribeImages {
 
     async fn run(call: &Call<'_>, input: Self::Input) -> Result<Self::Output> {
         let permit = &call.permit;
-        let filter = input.filter.map_or_else(
-            || Filter::new(None, None),
-            |filter| Filter::new(filter.tag_status, filter.image_status),
-        );
+        let filter = input
+            .filter
+            .map_or_else(|| Filter::new(None, None), |filter| Filter::new(filter.tag_status, filter.image_status));
         let repository = permit.region().repository(permit.registry(), permit.repository()?).await?;
         if let Some(ids) = &input.image_ids {
             if input.max_results.is_some() || input.next_token.is_some() {
@@ -470,7 +460,8 @@ async fn named_images(
         },
     };
     let named: Vec<Named> = ids.iter().map(Named::parse).collect();
-    let tags: Vec<Reference> = named.iter().filter(|named| matches!(named, Named::Tag(..))).filter_map(Named::reference).collect();
+    let tags: Vec<Reference> =
+        named.iter().filter(|named| matches!(named, Named::Tag(..))).filter_map(Named::reference).collect();
     let (_, records) = table.manifests(repository, &tags).await?;
     let mut records = records.into_iter();
     let mut digests = Vec::with_capacity(ids.len());

@@ -40,8 +40,11 @@ impl Operation for BatchCheckLayerAvailability {
             match Digest::parse(&text) {
                 Ok(digest) => digests.push(digest),
                 Err(error) => {
-                    let failure_code =
-                        if text.is_empty() { LayerFailureCode::MissingLayerDigest } else { LayerFailureCode::InvalidLayerDigest };
+                    let failure_code = if text.is_empty() {
+                        LayerFailureCode::MissingLayerDigest
+                    } else {
+                        LayerFailureCode::InvalidLayerDigest
+                    };
                     failures.push(LayerFailure {
                         layer_digest: Some(text),
                         failure_code: Some(failure_code),
@@ -121,7 +124,10 @@ fn part_range(input: &UploadLayerPartRequest) -> Result<ByteRange> {
     let last = u64::try_from(input.part_last_byte).ok();
     first.zip(last).and_then(|(first, last)| ByteRange::new(first, last)).ok_or_else(|| {
         let (first, last) = (input.part_first_byte, input.part_last_byte);
-        Error::invalid_parameter("partLastByte", format!("the part from byte {first} to byte {last} ends before it starts"))
+        Error::invalid_parameter(
+            "partLastByte",
+            format!("the part from byte {first} to byte {last} ends before it starts"),
+        )
     })
 }
 
@@ -144,8 +150,7 @@ impl Operation for CompleteLayerUpload {
         if upload.offset_bytes().await? == 0 {
             return Err(Error::EmptyUpload { upload_id: input.upload_id });
         }
-        let (_, layers) =
-            permit.region().cloud.table.layers(&repository.key, std::slice::from_ref(&digest)).await?;
+        let (_, layers) = permit.region().cloud.table.layers(&repository.key, std::slice::from_ref(&digest)).await?;
         if layers.first().is_some_and(|layer| layer.available().is_some()) {
             upload.cancel().await?;
             let repository = repository_id(permit.registry(), permit.repository()?);
@@ -163,7 +168,8 @@ impl Operation for CompleteLayerUpload {
 
 /// The digest to go by: of several, the SHA-256 one, as ECR does.
 fn one_digest(digests: &[String]) -> Result<Digest> {
-    let parsed: Vec<Digest> = digests.iter().map(|text| digest_parameter("layerDigests", text)).collect::<Result<_>>()?;
+    let parsed: Vec<Digest> =
+        digests.iter().map(|text| digest_parameter("layerDigests", text)).collect::<Result<_>>()?;
     let preferred = parsed.iter().find(|digest| digest.algorithm() == Algorithm::Sha256).or(parsed.first());
     preferred.cloned().ok_or_else(|| Error::invalid_parameter("layerDigests", "must not be empty"))
 }

@@ -194,9 +194,7 @@ fn shape(call: &Call<'_>, repository: &Repository) -> RepositoryShape {
         created_at: Some(Timestamp::from_epoch_millis(repository.created_at_ms)),
         image_tag_mutability: ImageTagMutability::parse(repository.mutability.as_str()),
         image_tag_mutability_exclusion_filters: Some(filters).filter(|filters| !filters.is_empty()),
-        image_scanning_configuration: Some(ImageScanningConfiguration {
-            scan_on_push: Some(repository.scan_on_push),
-        }),
+        image_scanning_configuration: Some(ImageScanningConfiguration { scan_on_push: Some(repository.scan_on_push) }),
         encryption_configuration: encryption_type.map(|encryption_type| EncryptionConfiguration {
             encryption_type,
             kms_key: repository.encryption.kms_key.clone(),
