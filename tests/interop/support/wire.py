@@ -29,6 +29,7 @@ class Exchange:
     status: int
     body_size: int
     chunked: bool
+    content_range: str | None
     authorized: bool
 
     @property
@@ -124,6 +125,7 @@ class _Handler(BaseHTTPRequestHandler):
                 status=response.status,
                 body_size=body_size,
                 chunked=chunked,
+                content_range=self.headers["Content-Range"],
                 authorized="Authorization" in self.headers,
             )
         )
