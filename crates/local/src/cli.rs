@@ -74,7 +74,7 @@ struct ServeArgs {
     #[arg(long, value_name = "TEMPLATE", env = "IRONWHARF_REGISTRY_HOST")]
     registry_host: Option<String>,
     /// Use AWS services at this URL (`LocalStack`, for example) instead of the embedded ones
-    #[arg(long, value_name = "URL", env = "AWS_ENDPOINT_URL")]
+    #[arg(long, value_name = "URL", env = "IRONWHARF_ENDPOINT_URL", value_parser = endpoint_url)]
     endpoint_url: Option<String>,
     /// Create a repository when an image is pushed to it
     #[arg(long, value_name = "BOOL", default_value_t = true, default_missing_value = "true", num_args = 0..=1, action = clap::ArgAction::Set)]
@@ -107,13 +107,32 @@ enum CredentialsFormat {
 struct LoginPasswordArgs {
     #[command(flatten)]
     data_dir: DataDir,
-    /// The Region the password is for
-    #[arg(long, default_value = "us-east-1", env = "AWS_REGION", value_parser = region)]
-    region: Region,
+    /// The Region the password is for [default: `AWS_REGION`, `AWS_DEFAULT_REGION`, or the server's]
+    #[arg(long, value_parser = region)]
+    region: Option<Region>,
 }
 
 fn account(text: &str) -> Result<AccountId, Sentence> {
     AccountId::parse(text).map_err(|_| "an account id has 12 digits".to_owned())
+}
+
+fn endpoint_url(text: &str) -> Result<String, Sentence> {
+    let authority = text.strip_prefix("http://").or_else(|| text.strip_prefix("https://"));
+    let is_url = authority.is_some_and(|authority| !authority.is_empty()) && text.parse::<http::Uri>().is_ok();
+    if is_url { Ok(text.to_owned()) } else { Err("an endpoint is a URL such as http://localhost:4566".to_owned()) }
+}
+
+/// Prints what a command is for.
+fn print(text: &str) -> Result<(), Sentence> {
+    use std::io::Write as _;
+    std::io::stdout().lock().write_all(text.as_bytes()).map_err(|error| format!("cannot write the answer: {error}"))
+}
+
+/// The Region the environment names, as the AWS CLI reads it.
+fn region_of_environment() -> Result<Option<Region>, Sentence> {
+    let variable = |name: &str| std::env::var(name).ok().filter(|value| !value.is_empty());
+    let named = variable("AWS_REGION").or_else(|| variable("AWS_DEFAULT_REGION"));
+    named.map(|name| region(&name)).transpose()
 }
 
 fn region(text: &str) -> Result<Region, Sentence> {
@@ -132,8 +151,13 @@ impl Cli {
             Some(Command::Credentials(arguments)) => arguments.run(),
             Some(Command::LoginPassword(arguments)) => {
                 let data_dir = arguments.data_dir.resolve()?;
-                println!("{}", runtime()?.block_on(login_password::fetch(&data_dir, &arguments.region))?);
-                Ok(())
+                let noted = credentials::read_endpoint(&data_dir);
+                let region = match arguments.region {
+                    Some(region) => region,
+                    None => region_of_environment()?.map_or_else(|| region(&noted.region), Ok)?,
+                };
+                let password = runtime()?.block_on(login_password::fetch(&data_dir, &noted.url, &region))?;
+                print(&format!("{password}\n"))
             }
         }
     }
@@ -158,11 +182,10 @@ impl ServeArgs {
     fn run(self) -> Result<(), Sentence> {
         logging::start(self.log_format)?;
         let data_dir = self.data_dir.resolve()?;
-        let registry_host = self.registry_host.as_deref();
-        // A host like AWS's is reached over TLS, which something in front ends.
-        let registry_host = registry_host
-            .map(|template| RegistryHost::parse(template, !template.starts_with("localhost")))
-            .transpose()?;
+        // A name without a port, like AWS's, is reached over TLS, which
+        // something in front ends.
+        let parse = |template: &str| RegistryHost::parse(template, !template.contains(':'));
+        let registry_host = self.registry_host.as_deref().map(parse).transpose()?;
         let root = credentials::load_or_create(&data_dir)?;
         let options = ServeOptions {
             listen: self.listen,
@@ -188,8 +211,7 @@ impl CredentialsArgs {
             CredentialsFormat::Env => Format::Env,
             CredentialsFormat::Json => Format::Json,
         };
-        print!("{}", root.show(format, &endpoint));
-        Ok(())
+        print(&root.show(format, &endpoint))
     }
 }
 

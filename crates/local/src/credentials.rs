@@ -24,6 +24,8 @@ const ENDPOINT_FILE: &str = "endpoint";
 
 /// Where a server listens unless told otherwise.
 const DEFAULT_ENDPOINT: &str = "http://localhost:5100";
+/// And the Region it takes.
+const DEFAULT_REGION: &str = "us-east-1";
 
 /// A key pair.
 #[derive(Clone, Serialize, Deserialize)]
@@ -61,25 +63,26 @@ impl RootKey {
 
     /// Shows the key pair, for a server at `endpoint`.
     #[must_use]
-    pub fn show(&self, format: Format, endpoint: &str) -> String {
+    pub fn show(&self, format: Format, endpoint: &Endpoint) -> String {
+        let Endpoint { url, region } = endpoint;
         let Self { access_key_id, secret_access_key } = self;
         let mut text = String::new();
         // Writing to a String cannot fail.
         let _ = match format {
             Format::Text => write!(
                 text,
-                "access key id:     {access_key_id}\nsecret access key: {secret_access_key}\nendpoint:          {endpoint}\n"
+                "access key id:     {access_key_id}\nsecret access key: {secret_access_key}\nendpoint:          {url}\nregion:            {region}\n"
             ),
             Format::Env => write!(
                 text,
                 "unset AWS_SESSION_TOKEN AWS_PROFILE\n\
                  export AWS_ACCESS_KEY_ID={}\n\
                  export AWS_SECRET_ACCESS_KEY={}\n\
-                 export AWS_DEFAULT_REGION=\"${{AWS_DEFAULT_REGION:-us-east-1}}\"\n\
+                 export AWS_DEFAULT_REGION=\"${{AWS_DEFAULT_REGION:-{region}}}\"\n\
                  export AWS_ENDPOINT_URL_ECR={}\n",
                 shell_quoted(access_key_id),
                 shell_quoted(secret_access_key),
-                shell_quoted(endpoint),
+                shell_quoted(url),
             ),
             Format::Json => writeln!(
                 text,
@@ -154,22 +157,31 @@ fn write_private(path: &Path, text: &str) -> std::io::Result<()> {
     file.sync_all()
 }
 
-/// Leaves the server's URL for the other commands. They fall back to the
+/// Where a server is, and which Region it takes requests that name none for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Endpoint {
+    /// Its URL.
+    pub url: String,
+    /// The Region.
+    pub region: String,
+}
+
+/// Leaves a note of the server for the other commands. They fall back to the
 /// default without it, so a failure is only logged.
-pub fn write_endpoint(data_dir: &Path, endpoint: &str) {
-    if let Err(error) = fs::write(data_dir.join(ENDPOINT_FILE), endpoint) {
+pub fn write_endpoint(data_dir: &Path, endpoint: &Endpoint) {
+    let text = format!("{}\n{}\n", endpoint.url, endpoint.region);
+    if let Err(error) = fs::write(data_dir.join(ENDPOINT_FILE), text) {
         tracing::warn!(%error, "cannot note the server's address for `ironwharf credentials`");
     }
 }
 
-/// The URL of the server that last used this data folder.
+/// The server that last used this data folder.
 #[must_use]
-pub fn read_endpoint(data_dir: &Path) -> String {
-    let noted = fs::read_to_string(data_dir.join(ENDPOINT_FILE)).ok();
-    noted
-        .map(|text| text.trim().to_owned())
-        .filter(|text| !text.is_empty())
-        .unwrap_or_else(|| DEFAULT_ENDPOINT.to_owned())
+pub fn read_endpoint(data_dir: &Path) -> Endpoint {
+    let noted = fs::read_to_string(data_dir.join(ENDPOINT_FILE)).unwrap_or_default();
+    let mut lines = noted.lines().map(str::trim).filter(|line| !line.is_empty());
+    let mut line = |default: &str| lines.next().unwrap_or(default).to_owned();
+    Endpoint { url: line(DEFAULT_ENDPOINT), region: line(DEFAULT_REGION) }
 }
 
 #[cfg(test)]
@@ -194,7 +206,10 @@ mod tests {
     #[test]
     fn the_shell_form_survives_quotes() {
         let key = RootKey { access_key_id: "A".into(), secret_access_key: "it's $HOME".into() };
-        assert!(key.show(Format::Env, "http://x").contains(r"AWS_SECRET_ACCESS_KEY='it'\''s $HOME'"));
+        assert!(
+            key.show(Format::Env, &read_endpoint(Path::new("/nowhere")))
+                .contains(r"AWS_SECRET_ACCESS_KEY='it'\''s $HOME'")
+        );
         assert!(!format!("{key:?}").contains("HOME"));
     }
 }

@@ -20,10 +20,9 @@ use crate::credentials;
 ///
 /// # Errors
 /// One sentence: no server, or the server's own message.
-pub async fn fetch(data_dir: &Path, region: &Region) -> Result<String, Sentence> {
+pub async fn fetch(data_dir: &Path, endpoint: &str, region: &Region) -> Result<String, Sentence> {
     let root = credentials::load_or_create(data_dir)?;
-    let endpoint = credentials::read_endpoint(data_dir);
-    let authority = endpoint.strip_prefix("http://").unwrap_or(&endpoint).to_owned();
+    let authority = endpoint.strip_prefix("http://").unwrap_or(endpoint).to_owned();
     let unreachable = |error: &dyn std::fmt::Display| {
         format!("no registry answers at {endpoint} ({error}); start one with `ironwharf serve`")
     };

@@ -75,6 +75,8 @@ impl Regions for EmbeddedRegions {
 pub struct EndpointRegions {
     /// Its URL.
     pub endpoint_url: String,
+    /// The Region that is there from the start.
+    pub region: Region,
 }
 
 impl Regions for EndpointRegions {
@@ -84,6 +86,10 @@ impl Regions for EndpointRegions {
         create: bool,
     ) -> Pin<Box<dyn Future<Output = Result<Option<Cloud>>> + Send + 'a>> {
         Box::pin(async move {
+            // What an unverified token names is not worth a connection.
+            if !create && *region != self.region {
+                return Ok(None);
+            }
             let cloud = Cloud::connect(config(region, Some(self.endpoint_url.clone()))).await;
             if create {
                 cloud.provision().await?;

@@ -6,7 +6,7 @@
 
 use std::convert::Infallible;
 use std::io::Write as _;
-use std::net::SocketAddr;
+use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::pin::Pin;
 use std::sync::Arc;
@@ -28,7 +28,7 @@ use tokio::sync::watch;
 
 use crate::cli::Sentence;
 use crate::counting::CallCounts;
-use crate::credentials::{self, RootKey};
+use crate::credentials::{self, Endpoint, RootKey};
 use crate::embedded::{Embedded, OpenError};
 use crate::regions::{BUCKET_PREFIX, EmbeddedRegions, EndpointRegions};
 
@@ -89,15 +89,20 @@ impl std::fmt::Debug for Service {
 
 /// Serves until a signal says to stop.
 pub async fn serve(options: ServeOptions) -> Result<(), Sentence> {
-    let data_dir = options.data_dir.clone();
+    let (data_dir, region) = (options.data_dir.clone(), options.region.to_string());
     let server = Server::bind(options, None).await?;
     let (mut terminate, mut interrupt) = (stop_signal(SignalKind::terminate())?, stop_signal(SignalKind::interrupt())?);
-    let port = server.address.port();
-    credentials::write_endpoint(&data_dir, &format!("http://localhost:{port}"));
+    // As clients reach it: docker takes `localhost` without TLS.
+    let host = match server.address {
+        address if address.ip().is_unspecified() => format!("localhost:{}", address.port()),
+        address if address.ip() == Ipv4Addr::LOCALHOST => format!("localhost:{}", address.port()),
+        address => address.to_string(),
+    };
+    credentials::write_endpoint(&data_dir, &Endpoint { url: format!("http://{host}"), region });
     let mut stdout = std::io::stdout().lock();
     // Whoever started the server may not be reading; it serves all the same.
     let _ = writeln!(stdout, "ironwharf listening on http://{}", server.address);
-    let _ = writeln!(stdout, "{}", first_steps(port, &data_dir));
+    let _ = writeln!(stdout, "{}", first_steps(&host, &data_dir));
     drop(stdout);
     let stop = async move {
         tokio::select! { _ = terminate.recv() => {}, _ = interrupt.recv() => {} }
@@ -107,12 +112,12 @@ pub async fn serve(options: ServeOptions) -> Result<(), Sentence> {
 }
 
 /// What to type next, with the commands as they work from here.
-fn first_steps(port: u16, data_dir: &Path) -> String {
+fn first_steps(host: &str, data_dir: &Path) -> String {
     let program = std::env::args().next().unwrap_or_else(|| "ironwharf".to_owned());
-    let data_dir = data_dir.display();
+    let data_dir = data_dir.display().to_string().replace('\'', r"'\''");
     format!(
-        "  log in:  {program} login-password --data-dir '{data_dir}' | docker login --username AWS --password-stdin localhost:{port}\n  \
-           push:    docker push localhost:{port}/hello:latest\n  \
+        "  log in:  {program} login-password --data-dir '{data_dir}' | docker login --username AWS --password-stdin {host}\n  \
+           push:    docker push {host}/hello:latest\n  \
            manage:  eval \"$({program} credentials --data-dir '{data_dir}' --format env)\" && aws ecr describe-repositories\n  \
            data:    {data_dir}"
     )
@@ -147,7 +152,9 @@ impl Server {
         let app = App::new(config, regions);
         app.open_region(&options.region).await.map_err(|error| {
             let source = std::error::Error::source(&error).map(ToString::to_string).unwrap_or_default();
-            format!("cannot open the storage of {}: {source}", options.region)
+            // What the SDK puts in parentheses is for programmers.
+            let reason = source.split(" (").next().unwrap_or_default();
+            format!("cannot open the storage of {}: {reason}", options.region)
         })?;
         Ok(Self { listener, service: Service { app, embedded }, address })
     }
@@ -228,7 +235,8 @@ type RegionSource = (Box<dyn Regions>, Option<Arc<Embedded>>);
 
 fn open_regions(options: &ServeOptions, counts: Option<CallCounts>) -> Result<RegionSource, Sentence> {
     if let Some(endpoint_url) = options.endpoint_url.clone() {
-        return Ok((Box::new(EndpointRegions { endpoint_url }), None));
+        let region = options.region.clone();
+        return Ok((Box::new(EndpointRegions { endpoint_url, region }), None));
     }
     let opened = Embedded::open(&options.data_dir, options.account.as_str());
     let embedded = opened.map_err(|error: OpenError| error.to_string())?;

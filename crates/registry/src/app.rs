@@ -153,7 +153,7 @@ impl App {
 pub(crate) fn host(parts: &http::request::Parts) -> Option<&str> {
     let header = parts.headers.get(http::header::HOST).and_then(|value| value.to_str().ok());
     let host = header.or_else(|| parts.uri.authority().map(http::uri::Authority::as_str))?;
-    let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'-' | b':' | b'[' | b']');
+    let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'-' | b'_' | b':' | b'[' | b']');
     (!host.is_empty() && host.len() <= 255 && host.bytes().all(is_plain)).then_some(host)
 }
 

@@ -57,6 +57,11 @@ pub(crate) async fn push(request: Push<'_>) -> Result<Pushed> {
     }
     let mut attempt = Attempt { image: new_image(&request, &manifest, &digest), references_written: false };
     let result = decide_until_done(&request, &manifest, &mut attempt).await;
+    // After a fault it is not known whether the image was committed: what it
+    // would need is left in place then.
+    if matches!(result, Err(Error::Internal(_))) {
+        return Err(result.err().unwrap_or_else(|| Error::internal("a push failed")));
+    }
     if attempt.references_written && !matches!(result, Ok(Outcome::Committed)) {
         let NewImage { repository, digest, push, blobs, .. } = &attempt.image;
         table(&request).remove_references(repository, digest, push, blobs).await?;

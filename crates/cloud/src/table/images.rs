@@ -271,6 +271,8 @@ impl Table {
                 writes.push(self.drop_tags(repository, previous, std::slice::from_ref(tag))?);
             }
         }
+        // Last, so that the places of the others stay.
+        writes.push(self.repository_is_open(repository, now_s)?);
         match self.transact(writes).await? {
             Transaction::Written => Ok(Ok(())),
             Transaction::Refused(reasons) => {

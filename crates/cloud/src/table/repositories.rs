@@ -2,13 +2,20 @@
 
 use std::collections::BTreeMap;
 
-use aws_sdk_dynamodb::types::{Delete, Put, ReturnValuesOnConditionCheckFailure, TransactWriteItem};
+use aws_sdk_dynamodb::types::{ConditionCheck, Delete, Put, ReturnValuesOnConditionCheckFailure, TransactWriteItem};
 use ironwharf_model::{AccountId, Error, RepositoryName, Result, TagMutability};
 
-use super::attributes::{self, Build, Item, Read, string};
+use super::attributes::{self, Build, Item, Read, number, string};
+use super::blobs::is_condition_failure;
 use super::key::{Incarnation, Key, RepositoryKey, catalog_partition};
 use super::listings::Page;
-use super::{Table, Transaction};
+use super::{Table, Transaction, service_error};
+
+/// How long a repository stays closed if whoever closed it is gone.
+const CLOSED_SECONDS: i64 = 30;
+
+/// That nobody is looking whether a repository is empty.
+const IS_OPEN: &str = "(attribute_not_exists(closing) OR closed_until < :now)";
 
 /// How the layers of a repository are encrypted at rest (`encryptionConfiguration`).
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -106,24 +113,93 @@ impl Table {
         Ok(matches!(written, Transaction::Written))
     }
 
+    /// Keeps pushes to a repository from committing for a while, so that its
+    /// emptiness can be looked at and acted on. `false` if it is gone, or if
+    /// another request is doing the same.
+    pub async fn close_repository(&self, key: &RepositoryKey, closing: &str, now_s: i64) -> Result<bool> {
+        let RepositoryKey { account, name, incarnation } = key;
+        let closed = self
+            .client
+            .update_item()
+            .table_name(&self.name)
+            .set_key(Some(attributes::key(&Key::Repository { account, name })))
+            .update_expression("SET closing = :closing, closed_until = :until")
+            .condition_expression(format!("incarnation = :incarnation AND {IS_OPEN}"))
+            .expression_attribute_values(":incarnation", string(incarnation.as_str()))
+            .expression_attribute_values(":closing", string(closing))
+            .expression_attribute_values(":until", number(now_s + CLOSED_SECONDS))
+            .expression_attribute_values(":now", number(now_s))
+            .send()
+            .await;
+        match closed {
+            Ok(_) => Ok(true),
+            Err(error) if is_condition_failure(&error) => Ok(false),
+            Err(error) => Err(service_error("UpdateItem", error)),
+        }
+    }
+
+    /// Lets pushes commit again.
+    pub async fn reopen_repository(&self, key: &RepositoryKey, closing: &str) -> Result<()> {
+        let RepositoryKey { account, name, .. } = key;
+        let reopened = self
+            .client
+            .update_item()
+            .table_name(&self.name)
+            .set_key(Some(attributes::key(&Key::Repository { account, name })))
+            .update_expression("REMOVE closing, closed_until")
+            .condition_expression("closing = :closing")
+            .expression_attribute_values(":closing", string(closing))
+            .send()
+            .await;
+        match reopened {
+            Ok(_) => Ok(()),
+            // It was closed for too long, and others went on.
+            Err(error) if is_condition_failure(&error) => Ok(()),
+            Err(error) => Err(service_error("UpdateItem", error)),
+        }
+    }
+
     /// Makes a repository, with everything in it, invisible at once. What was
-    /// in it is removed by [`Table::purge_repository`]. `false` if it is gone
-    /// already, or if `must_be_empty` and it has an image.
-    pub async fn delete_repository(&self, key: &RepositoryKey) -> Result<bool> {
+    /// in it is removed by [`Table::purge_repository`]. With `closing`, only
+    /// while it is closed by that. `false` if it is not (any more).
+    pub async fn delete_repository(&self, key: &RepositoryKey, closing: Option<&str>, now_s: i64) -> Result<bool> {
         let RepositoryKey { account, name, incarnation } = key;
         let delete = |key: Key<'_>| {
             Delete::builder()
                 .table_name(&self.name)
                 .set_key(Some(attributes::key(&key)))
-                .condition_expression("incarnation = :incarnation")
                 .expression_attribute_values(":incarnation", string(incarnation.as_str()))
-                .build()
-                .map(|delete| TransactWriteItem::builder().delete(delete).build())
-                .map_err(Error::internal)
         };
-        let entry = delete(Key::CatalogEntry { account, name })?;
-        let repository = delete(Key::Repository { account, name })?;
-        Ok(matches!(self.transact(vec![repository, entry]).await?, Transaction::Written))
+        let repository = delete(Key::Repository { account, name });
+        let repository = match closing {
+            None => repository.condition_expression("incarnation = :incarnation"),
+            Some(closing) => repository
+                .condition_expression("incarnation = :incarnation AND closing = :closing AND closed_until > :now")
+                .expression_attribute_values(":closing", string(closing))
+                .expression_attribute_values(":now", number(now_s)),
+        };
+        let entry = delete(Key::CatalogEntry { account, name }).condition_expression("incarnation = :incarnation");
+        let mut writes = Vec::new();
+        for delete in [repository, entry] {
+            let delete = delete.build().map_err(Error::internal)?;
+            writes.push(TransactWriteItem::builder().delete(delete).build());
+        }
+        Ok(matches!(self.transact(writes).await?, Transaction::Written))
+    }
+
+    /// The condition of a commit: the repository is there, this incarnation,
+    /// and open.
+    pub(super) fn repository_is_open(&self, key: &RepositoryKey, now_s: i64) -> Result<TransactWriteItem> {
+        let RepositoryKey { account, name, incarnation } = key;
+        let check = ConditionCheck::builder()
+            .table_name(&self.name)
+            .set_key(Some(attributes::key(&Key::Repository { account, name })))
+            .condition_expression(format!("incarnation = :incarnation AND {IS_OPEN}"))
+            .expression_attribute_values(":incarnation", string(incarnation.as_str()))
+            .expression_attribute_values(":now", number(now_s))
+            .build()
+            .map_err(Error::internal)?;
+        Ok(TransactWriteItem::builder().condition_check(check).build())
     }
 
     /// A page of repository names in order, after `after`.

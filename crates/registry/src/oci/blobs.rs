@@ -46,9 +46,12 @@ pub(super) async fn get(call: &Call<'_>, digest: &Digest) -> Result<Response<Bod
     {
         return Err(Error::RangeNotSatisfiable { range: range.to_owned(), total_bytes: blob.size_bytes });
     }
-    let presign_host = match host(call.parts) {
-        Some(host) if call.app.config().serves_objects => PresignHost::Registry(host),
-        _ => PresignHost::ObjectStore,
+    let config = call.app.config();
+    let own_host = config.registry_host.host(call.permit.registry(), call.permit.caller().region());
+    let presign_host = if config.serves_objects {
+        PresignHost::Registry(host(call.parts).unwrap_or(&own_host))
+    } else {
+        PresignHost::ObjectStore
     };
     let url = call.permit.region().cloud.objects.presign(&blob.object, presign_host).await?;
     respond(

@@ -210,12 +210,15 @@ impl Operation for GetDownloadUrlForLayer {
             return Err(Error::LayerInaccessible { repository, digest });
         }
         let objects = &region.cloud.objects;
-        let download_url = match host(call.parts) {
-            Some(host) if call.app.config().serves_objects => {
-                let path = objects.presign(&blob.object, PresignHost::Registry(host)).await?;
-                format!("{}://{host}{path}", call.app.config().registry_host.scheme())
-            }
-            _ => objects.presign(&blob.object, PresignHost::ObjectStore).await?,
+        let config = call.app.config();
+        let own_host = config.registry_host.host(permit.registry(), permit.caller().region());
+        let download_url = if config.serves_objects {
+            let host = host(call.parts).unwrap_or(&own_host);
+            // Only the registry's own name is known to be behind TLS.
+            let scheme = if host == own_host { config.registry_host.scheme() } else { "http" };
+            format!("{scheme}://{host}{}", objects.presign(&blob.object, PresignHost::Registry(host)).await?)
+        } else {
+            objects.presign(&blob.object, PresignHost::ObjectStore).await?
         };
         Ok(GetDownloadUrlForLayerResponse { download_url: Some(download_url), layer_digest: Some(digest.to_string()) })
     }

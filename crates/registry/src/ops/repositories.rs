@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use ironwharf_cloud::random;
 use ironwharf_cloud::table::{Encryption, Repository};
 use ironwharf_model::{Error, RepositoryArn, RepositoryName, Result, TagMutability};
 use ironwharf_wire::ecr::shapes::{
@@ -158,18 +159,22 @@ impl Operation for DeleteRepository {
         let force = input.force.unwrap_or(false);
         let not_empty = || Error::RepositoryNotEmpty(repository_id(registry, name));
         let has_images = || async { table.images(&repository.key, None, 1).await.map(|page| !page.items.is_empty()) };
-        if !force && has_images().await? {
-            return Err(not_empty());
+        let now_s = permit.caller().now_s();
+        // While it is closed no push commits, so what is empty stays empty.
+        let closing = if force { None } else { Some(random::hex::<8>()) };
+        if let Some(closing) = &closing {
+            if !table.close_repository(&repository.key, closing, now_s).await? {
+                return Err(not_found(registry, name));
+            }
+            if has_images().await? {
+                table.reopen_repository(&repository.key, closing).await?;
+                return Err(not_empty());
+            }
         }
-        let deleted = table.delete_repository(&repository.key).await?;
+        let deleted = table.delete_repository(&repository.key, closing.as_deref(), now_s).await?;
         permit.region().repositories.forget(registry, name);
         if !deleted {
             return Err(not_found(registry, name));
-        }
-        // An image committed between the look and the deletion is not given
-        // up: the repository comes back as it was.
-        if !force && has_images().await? && table.create_repository(&repository).await? {
-            return Err(not_empty());
         }
         table.purge_repository(&repository.key, permit.caller().now_s()).await?;
         Ok(DeleteRepositoryResponse { repository: Some(shape(call, &repository)) })
