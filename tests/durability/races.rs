@@ -320,3 +320,43 @@ async fn an_image_never_misses_a_blob() {
     consistency::check(&client, REPOSITORY).await;
     registry.stop().await;
 }
+
+/// Without `force` a repository goes only while it is empty: an acknowledged
+/// push and a deletion cannot both have happened.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_acknowledged_push_keeps_its_repository() {
+    const ROUNDS: usize = 60;
+    // Without creation on push: a push may not bring the repository back.
+    let options = ironwharf_local::test_app::TestOptions { create_on_push: false, ..Default::default() };
+    let registry = Registry::start_with(options).await;
+    let client = Arc::new(registry.client());
+    let image = Image::new("kept");
+    let mut pushed = 0;
+    for round in 0..ROUNDS {
+        client.api_ok("CreateRepository", json!({ "repositoryName": REPOSITORY })).await;
+        push_blobs(&client, &image).await;
+        let push = {
+            let (client, image) = (Arc::clone(&client), image.clone());
+            tokio::spawn(async move {
+                client.put_manifest(REPOSITORY, "latest", image.media_type, image.manifest.clone()).await
+            })
+        };
+        // Each round lets the push get a little further before the deletion.
+        for _ in 0..round % 12 {
+            tokio::task::yield_now().await;
+        }
+        let deletion = client.api("DeleteRepository", json!({ "repositoryName": REPOSITORY })).await;
+        let push = push.await.expect("a push failed");
+        let is_there = client.oci("GET", &format!("/v2/{REPOSITORY}/manifests/latest")).send().await.status == 200;
+        assert!(!push.status.is_server_error(), "{}", push.text());
+        assert_eq!(push.status == 201, is_there, "round {round}: {} {}", push.status, deletion.status);
+        assert_eq!(deletion.status == 200, !is_there, "round {round}: {} {}", push.status, deletion.text());
+        pushed += usize::from(is_there);
+        if is_there {
+            let input = json!({ "repositoryName": REPOSITORY, "force": true });
+            client.api_ok("DeleteRepository", input).await;
+        }
+    }
+    assert!(pushed < ROUNDS, "no deletion ever won");
+    registry.stop().await;
+}
