@@ -58,6 +58,6 @@ mod tests {
 
     #[test]
     fn stays_fast_on_hostile_patterns() {
-        assert!(!matches(&"a*".repeat(64), &format!("{}b", "a".repeat(128))));
+        assert!(!matches(&format!("{}c", "a*".repeat(64)), &format!("{}b", "a".repeat(128))));
     }
 }
