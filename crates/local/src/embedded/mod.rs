@@ -132,8 +132,10 @@ impl Embedded {
         folder::create_private(data_dir)?;
         let lock = folder::lock(data_dir)?;
         let credentials = ServiceCredentials::load_or_create(data_dir)?;
-        let root_key = secrets::RootKey::load_or_create(data_dir)?;
-        folder::create_private(&data_dir.join("regions"))?;
+        let regions = data_dir.join("regions");
+        folder::create_private(&regions)?;
+        let has_keys = !folder::names_in(&regions)?.is_empty();
+        let root_key = secrets::RootKey::load_or_create(data_dir, has_keys)?;
         Ok(Self {
             inner: Arc::new(Inner {
                 data_dir: data_dir.to_owned(),

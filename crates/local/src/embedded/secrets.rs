@@ -54,9 +54,14 @@ impl fmt::Debug for RootKey {
 }
 
 impl RootKey {
-    /// The root key of a data folder, generated on first use.
-    pub(super) fn load_or_create(data_dir: &Path) -> Result<Self, OpenError> {
+    /// The root key of a data folder, generated on first use. With keys that an
+    /// earlier one sealed (`has_keys`) another one would be of no use.
+    pub(super) fn load_or_create(data_dir: &Path, has_keys: bool) -> Result<Self, OpenError> {
         let path = data_dir.join("root.key");
+        if has_keys && !path.exists() {
+            let message = "it is missing, and nothing in this data folder can be read without it; put it back";
+            return Err(OpenError::Damaged { path, message: message.to_owned() });
+        }
         let bytes = folder::read_or_create_secret(&path, || Ok(random::<32>(&path)?.to_vec()))?;
         match bytes.try_into() {
             Ok(key) => Ok(Self(key)),

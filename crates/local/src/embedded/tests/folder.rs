@@ -58,6 +58,17 @@ fn a_damaged_secret_is_said_so() {
     assert!(error.to_string().ends_with("root.key is damaged: it must hold 32 bytes"), "{error}");
 }
 
+#[test]
+fn a_lost_root_key_is_not_replaced() {
+    let Fixture { embedded, services, dir } = Fixture::new();
+    drop((embedded, services));
+    let data_dir = dir.path().join("data");
+    std::fs::remove_file(data_dir.join("root.key")).unwrap();
+    let error = Embedded::open(&data_dir, ACCOUNT).unwrap_err();
+    assert!(error.to_string().contains("root.key is damaged: it is missing"), "{error}");
+    assert!(!data_dir.join("root.key").exists());
+}
+
 #[tokio::test]
 async fn regions_do_not_share_buckets() {
     let fixture = Fixture::new();
