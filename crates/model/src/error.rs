@@ -64,6 +64,16 @@ pub enum Error {
         name: String,
     },
 
+    /// The repository has no policy.
+    #[error("Repository policy does not exist for {}", .0.phrase())]
+    RepositoryPolicyNotFound(RepositoryId),
+    /// The registry has no policy.
+    #[error("Registry policy does not exist in the registry with id '{registry}'")]
+    RegistryPolicyNotFound {
+        /// The registry's account.
+        registry: AccountId,
+    },
+
     // --- images -------------------------------------------------------------
     /// No image of this tag or digest.
     #[error("The image with imageId {image} does not exist within {}", .repository.phrase())]
@@ -285,6 +295,24 @@ pub enum Error {
         /// Which member, and what was found.
         message: String,
     },
+    /// Parameters break constraints (IAM and STS).
+    #[error("{message}")]
+    Validation {
+        /// Which parameters and constraints, in the words of the service.
+        message: String,
+    },
+    /// What the parameters say cannot be (IAM).
+    #[error("{message}")]
+    InvalidInput {
+        /// Why.
+        message: String,
+    },
+    /// A policy document is not one, or says what it must not.
+    #[error("{message}")]
+    MalformedPolicyDocument {
+        /// What is wrong with it.
+        message: String,
+    },
     /// The text is not a tag.
     #[error("'{}' is not a tag: a tag has 1 to 128 letters, digits, underscores, periods and hyphens and starts with none of the last two", quoted(.tag))]
     TagInvalid {
@@ -328,6 +356,70 @@ pub enum Error {
         message: String,
     },
 
+    // --- users, roles and policies ------------------------------------------
+    /// No such user, group, role, policy or key.
+    #[error("{message}")]
+    NoSuchEntity {
+        /// Which, and that it is not there.
+        message: String,
+    },
+    /// A user, group, role or policy of this name is there already.
+    #[error("{message}")]
+    EntityAlreadyExists {
+        /// Which, and that it is there.
+        message: String,
+    },
+    /// What is attached to it, or in it, is to be removed first.
+    #[error("{message}")]
+    DeleteConflict {
+        /// What is in the way.
+        message: String,
+    },
+    /// Only the registry itself may change it.
+    #[error("{message}")]
+    UnmodifiableEntity {
+        /// What, and why.
+        message: String,
+    },
+    /// Another request has changed it at the same time.
+    #[error("{message}")]
+    ConcurrentModification {
+        /// What was changed.
+        message: String,
+    },
+
+    // --- temporary credentials ----------------------------------------------
+    /// The web identity token is not valid any more.
+    #[error("{message}")]
+    ExpiredWebIdentityToken {
+        /// Since when.
+        message: String,
+    },
+    /// The web identity token is not one, or its signature is wrong.
+    #[error("{message}")]
+    InvalidIdentityToken {
+        /// What is wrong with it.
+        message: String,
+    },
+    /// A claim of the web identity token is not accepted.
+    #[error("{message}")]
+    IdpRejectedClaim {
+        /// Which one.
+        message: String,
+    },
+    /// The identity provider could not be asked for its keys.
+    #[error("{message}")]
+    IdpCommunicationError {
+        /// Why.
+        message: String,
+    },
+    /// Session policies and tags are too large together.
+    #[error("{message}")]
+    PackedPolicyTooLarge {
+        /// By how much.
+        message: String,
+    },
+
     // --- protocol -----------------------------------------------------------
     /// No operation of this name.
     #[error("The operation '{}' is not an operation of this API", quoted(.operation))]
@@ -340,6 +432,25 @@ pub enum Error {
     OperationNotServed {
         /// Its name.
         operation: String,
+    },
+    /// A form without the name of an operation.
+    #[error("The request must contain the parameter Action")]
+    MissingAction,
+    /// No operation of this name in this version of the API.
+    #[error("Could not find operation {} for version {}", quoted(.action), quoted(.version))]
+    InvalidAction {
+        /// What was asked for.
+        action: String,
+        /// The version that was asked for.
+        version: String,
+    },
+    /// An operation of IAM or STS that is not there yet.
+    #[error("{action} is an operation of the {service} API that this registry does not serve yet")]
+    ActionNotServed {
+        /// The service.
+        service: &'static str,
+        /// Its name.
+        action: String,
     },
     /// Nothing is served at this path.
     #[error("There is nothing at '{}'", quoted(.path))]
@@ -382,6 +493,16 @@ pub enum Error {
         resource: String,
         /// Why not.
         reason: String,
+    },
+
+    /// The account is suspended: nobody may do anything with it.
+    #[error("The account is suspended")]
+    AccountSuspended,
+    /// Too many requests.
+    #[error("{message}")]
+    Throttled {
+        /// Of which kind.
+        message: String,
     },
 
     // --- ours ---------------------------------------------------------------

@@ -1,6 +1,6 @@
-//! What each error is called on the two wires.
+//! What each error is called on the wires: AWS JSON, AWS Query and OCI.
 //!
-//! Invariant: one exhaustive match decides both; a new [`Error`] variant does
+//! Invariant: one exhaustive match decides all; a new [`Error`] variant does
 //! not compile until it has its codes. A snapshot prints the whole table.
 
 use http::StatusCode;
@@ -16,23 +16,42 @@ pub struct Codes {
     /// Its status: 400, or 500 for our own faults (and 501 where there is
     /// nothing behind an operation yet).
     pub aws_status: StatusCode,
+    /// The code in the AWS Query protocol.
+    pub query: &'static str,
+    /// Its status.
+    pub query_status: StatusCode,
     /// The error code of OCI Distribution.
     pub oci: &'static str,
     /// Its status.
     pub oci_status: StatusCode,
 }
 
-/// The codes of an error on both wires.
+impl Codes {
+    /// An error whose name in AWS Query is that in AWS JSON without its suffix.
+    fn new(aws: &'static str, aws_status: StatusCode, oci: &'static str, oci_status: StatusCode) -> Self {
+        let query = aws.strip_suffix("Exception").unwrap_or(aws);
+        Self { aws, aws_status, query, query_status: aws_status, oci, oci_status }
+    }
+
+    fn with_query(self, query: &'static str, query_status: StatusCode) -> Self {
+        Self { query, query_status, ..self }
+    }
+}
+
+/// The codes of an error on all wires.
 #[must_use]
 #[expect(clippy::match_same_arms, reason = "one line for each error, in the order of the enum")]
+#[expect(clippy::too_many_lines, reason = "a table")]
 pub fn codes(error: &Error) -> Codes {
     use StatusCode as S;
-    let codes = |aws, oci, oci_status| Codes { aws, aws_status: S::BAD_REQUEST, oci, oci_status };
+    let codes = |aws, oci, oci_status| Codes::new(aws, S::BAD_REQUEST, oci, oci_status);
     match error {
         Error::RepositoryNotFound(_) => codes("RepositoryNotFoundException", "NAME_UNKNOWN", S::NOT_FOUND),
         Error::RepositoryAlreadyExists(_) => codes("RepositoryAlreadyExistsException", "DENIED", S::CONFLICT),
         Error::RepositoryNotEmpty(_) => codes("RepositoryNotEmptyException", "DENIED", S::CONFLICT),
         Error::RepositoryNameInvalid { .. } => codes("InvalidParameterException", "NAME_INVALID", S::BAD_REQUEST),
+        Error::RepositoryPolicyNotFound(_) => codes("RepositoryPolicyNotFoundException", "DENIED", S::NOT_FOUND),
+        Error::RegistryPolicyNotFound { .. } => codes("RegistryPolicyNotFoundException", "DENIED", S::NOT_FOUND),
 
         Error::ImageNotFound { .. } => codes("ImageNotFoundException", "MANIFEST_UNKNOWN", S::NOT_FOUND),
         Error::ImageAlreadyExists { .. } => codes("ImageAlreadyExistsException", "DENIED", S::CONFLICT),
@@ -70,7 +89,17 @@ pub fn codes(error: &Error) -> Codes {
         }
 
         Error::InvalidParameter { .. } => codes("InvalidParameterException", "UNSUPPORTED", S::BAD_REQUEST),
-        Error::Serialization { .. } => codes("SerializationException", "UNSUPPORTED", S::BAD_REQUEST),
+        Error::Serialization { .. } => {
+            codes("SerializationException", "UNSUPPORTED", S::BAD_REQUEST).with_query("MalformedInput", S::BAD_REQUEST)
+        }
+        Error::Validation { .. } => {
+            codes("ValidationException", "UNSUPPORTED", S::BAD_REQUEST).with_query("ValidationError", S::BAD_REQUEST)
+        }
+        Error::InvalidInput { .. } => {
+            codes("InvalidParameterException", "UNSUPPORTED", S::BAD_REQUEST).with_query("InvalidInput", S::BAD_REQUEST)
+        }
+        Error::MalformedPolicyDocument { .. } => codes("InvalidParameterException", "UNSUPPORTED", S::BAD_REQUEST)
+            .with_query("MalformedPolicyDocument", S::BAD_REQUEST),
         Error::TagInvalid { .. } => codes("InvalidParameterException", "TAG_INVALID", S::BAD_REQUEST),
         Error::DigestInvalid { .. } => codes("InvalidParameterException", "DIGEST_INVALID", S::BAD_REQUEST),
         Error::PageSizeInvalid { .. } => {
@@ -78,35 +107,76 @@ pub fn codes(error: &Error) -> Codes {
         }
         Error::TooManyTags { .. } => codes("TooManyTagsException", "DENIED", S::BAD_REQUEST),
         Error::InvalidTagParameter { .. } => codes("InvalidTagParameterException", "DENIED", S::BAD_REQUEST),
-        Error::LimitExceeded { .. } => codes("LimitExceededException", "DENIED", S::FORBIDDEN),
+        Error::LimitExceeded { .. } => {
+            codes("LimitExceededException", "DENIED", S::FORBIDDEN).with_query("LimitExceeded", S::CONFLICT)
+        }
         Error::Kms { .. } => codes("KmsException", "DENIED", S::BAD_REQUEST),
 
+        Error::NoSuchEntity { .. } => {
+            codes("NoSuchEntityException", "DENIED", S::NOT_FOUND).with_query("NoSuchEntity", S::NOT_FOUND)
+        }
+        Error::EntityAlreadyExists { .. } => {
+            codes("EntityAlreadyExistsException", "DENIED", S::CONFLICT).with_query("EntityAlreadyExists", S::CONFLICT)
+        }
+        Error::DeleteConflict { .. } => {
+            codes("DeleteConflictException", "DENIED", S::CONFLICT).with_query("DeleteConflict", S::CONFLICT)
+        }
+        Error::UnmodifiableEntity { .. } => codes("UnmodifiableEntityException", "DENIED", S::BAD_REQUEST),
+        Error::ConcurrentModification { .. } => codes("ConcurrentModificationException", "DENIED", S::CONFLICT)
+            .with_query("ConcurrentModification", S::CONFLICT),
+
+        Error::ExpiredWebIdentityToken { .. } => codes("ExpiredTokenException", "UNAUTHORIZED", S::UNAUTHORIZED)
+            .with_query("ExpiredTokenException", S::BAD_REQUEST),
+        Error::InvalidIdentityToken { .. } => codes("InvalidIdentityTokenException", "UNAUTHORIZED", S::UNAUTHORIZED),
+        Error::IdpRejectedClaim { .. } => {
+            codes("IDPRejectedClaimException", "DENIED", S::FORBIDDEN).with_query("IDPRejectedClaim", S::FORBIDDEN)
+        }
+        Error::IdpCommunicationError { .. } => codes("IDPCommunicationErrorException", "DENIED", S::BAD_REQUEST),
+        Error::PackedPolicyTooLarge { .. } => codes("PackedPolicyTooLargeException", "DENIED", S::BAD_REQUEST),
+
         Error::UnknownOperation { .. } => codes("UnknownOperationException", "UNSUPPORTED", S::NOT_FOUND),
-        Error::OperationNotServed { .. } => Codes {
-            aws_status: S::NOT_IMPLEMENTED,
-            ..codes("UnknownOperationException", "UNSUPPORTED", S::NOT_IMPLEMENTED)
-        },
+        Error::OperationNotServed { .. } | Error::ActionNotServed { .. } => {
+            Codes::new("UnknownOperationException", S::NOT_IMPLEMENTED, "UNSUPPORTED", S::NOT_IMPLEMENTED)
+                .with_query("UnknownOperationException", S::NOT_IMPLEMENTED)
+        }
+        Error::MissingAction => {
+            codes("UnknownOperationException", "UNSUPPORTED", S::NOT_FOUND).with_query("MissingAction", S::BAD_REQUEST)
+        }
+        Error::InvalidAction { .. } => {
+            codes("UnknownOperationException", "UNSUPPORTED", S::NOT_FOUND).with_query("InvalidAction", S::BAD_REQUEST)
+        }
         Error::RouteNotFound { .. } => codes("UnknownOperationException", "UNSUPPORTED", S::NOT_FOUND),
         Error::MethodNotAllowed { .. } => codes("UnknownOperationException", "UNSUPPORTED", S::METHOD_NOT_ALLOWED),
 
-        Error::NotAuthenticated => codes("MissingAuthenticationTokenException", "UNAUTHORIZED", S::UNAUTHORIZED),
-        Error::TokenRefused => codes("ExpiredTokenException", "DENIED", S::FORBIDDEN),
-        Error::Signature { failure, .. } => {
-            let aws = match failure {
-                SignatureFailure::Missing => "MissingAuthenticationTokenException",
-                SignatureFailure::Incomplete => "IncompleteSignatureException",
-                SignatureFailure::Invalid => "InvalidSignatureException",
-                SignatureFailure::UnknownKey => "UnrecognizedClientException",
-                SignatureFailure::Expired => "ExpiredTokenException",
-            };
-            codes(aws, "UNAUTHORIZED", S::UNAUTHORIZED)
+        Error::NotAuthenticated => codes("MissingAuthenticationTokenException", "UNAUTHORIZED", S::UNAUTHORIZED)
+            .with_query("MissingAuthenticationToken", S::FORBIDDEN),
+        Error::TokenRefused => {
+            codes("ExpiredTokenException", "DENIED", S::FORBIDDEN).with_query("ExpiredToken", S::FORBIDDEN)
         }
-        Error::AccessDenied { .. } => codes("AccessDeniedException", "DENIED", S::FORBIDDEN),
+        Error::Signature { failure, .. } => {
+            let (aws, query, query_status) = match failure {
+                SignatureFailure::Missing => {
+                    ("MissingAuthenticationTokenException", "MissingAuthenticationToken", S::FORBIDDEN)
+                }
+                SignatureFailure::Incomplete => ("IncompleteSignatureException", "IncompleteSignature", S::BAD_REQUEST),
+                SignatureFailure::Invalid => ("InvalidSignatureException", "SignatureDoesNotMatch", S::FORBIDDEN),
+                SignatureFailure::UnknownKey => ("UnrecognizedClientException", "InvalidClientTokenId", S::FORBIDDEN),
+                SignatureFailure::Expired => ("ExpiredTokenException", "ExpiredToken", S::FORBIDDEN),
+            };
+            codes(aws, "UNAUTHORIZED", S::UNAUTHORIZED).with_query(query, query_status)
+        }
+        Error::AccessDenied { .. } => {
+            codes("AccessDeniedException", "DENIED", S::FORBIDDEN).with_query("AccessDenied", S::FORBIDDEN)
+        }
+        Error::AccountSuspended => {
+            codes("AccessDeniedException", "DENIED", S::FORBIDDEN).with_query("AccessDenied", S::FORBIDDEN)
+        }
+        Error::Throttled { .. } => codes("ThrottlingException", "TOOMANYREQUESTS", S::TOO_MANY_REQUESTS),
 
-        Error::Internal(_) => Codes {
-            aws_status: S::INTERNAL_SERVER_ERROR,
-            ..codes("ServerException", "UNKNOWN", S::INTERNAL_SERVER_ERROR)
-        },
+        Error::Internal(_) => {
+            Codes::new("ServerException", S::INTERNAL_SERVER_ERROR, "UNKNOWN", S::INTERNAL_SERVER_ERROR)
+                .with_query("InternalFailure", S::INTERNAL_SERVER_ERROR)
+        }
     }
 }
 

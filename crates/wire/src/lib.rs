@@ -4,10 +4,16 @@
 //! Invariant: what a request says is parsed here, completely, before anything
 //! acts on it.
 
+#[macro_use]
+pub mod service;
+
 pub mod ecr;
 pub mod error;
+pub mod iam;
 pub mod paging;
+pub mod query;
 pub mod range;
 pub mod route;
 pub mod seal;
 pub mod sigv4;
+pub mod sts;

@@ -3,8 +3,8 @@
 
 //! The operations of the API and the errors they declare.
 
-use super::check::Shape;
 use super::schema;
+use crate::service::shape::Shape;
 
 /// What stands before the dot in `X-Amz-Target`.
 pub const TARGET_PREFIX: &str = "AmazonEC2ContainerRegistry_V20150921";
@@ -210,7 +210,7 @@ impl OperationName {
 
     /// The errors that the model lists for the operation.
     #[must_use]
-    #[expect(clippy::too_many_lines, reason = "a table")]
+    #[allow(clippy::too_many_lines, reason = "a table")]
     pub fn declared_errors(self) -> &'static [ErrorName] {
         match self {
             Self::BatchCheckLayerAvailability => {

@@ -5,36 +5,48 @@
 //!
 //! The values of an enumeration stand in the order of the service's messages.
 //! The tables refer to each other without cycles, so that a walk along
-//! them ends; `super::check` relies on it.
+//! them ends; `crate::service::check` relies on it.
 
-use super::check::{Bounds, Kind, Member, Pattern, Shape};
+use crate::service::shape::{Bounds, Kind, Member, Pattern, Shape};
 
 /// Constraints of `AccountSettingName`.
 pub static ACCOUNT_SETTING_NAME: Shape = Shape {
     name: "AccountSettingName",
     kind: Kind::String { length: Bounds::between(1, 64), pattern: None, values: &[] },
+    sensitive: false,
 };
 
 /// Constraints of `AccountSettingValue`.
-pub static ACCOUNT_SETTING_VALUE: Shape =
-    Shape { name: "AccountSettingValue", kind: Kind::String { length: Bounds::NONE, pattern: None, values: &[] } };
+pub static ACCOUNT_SETTING_VALUE: Shape = Shape {
+    name: "AccountSettingValue",
+    kind: Kind::String { length: Bounds::NONE, pattern: None, values: &[] },
+    sensitive: false,
+};
 
 /// Constraints of `Arn`.
-pub static ARN: Shape = Shape { name: "Arn", kind: Kind::String { length: Bounds::NONE, pattern: None, values: &[] } };
+pub static ARN: Shape =
+    Shape { name: "Arn", kind: Kind::String { length: Bounds::NONE, pattern: None, values: &[] }, sensitive: false };
 
 /// Constraints of `ArtifactStatusFilter`.
 pub static ARTIFACT_STATUS_FILTER: Shape = Shape {
     name: "ArtifactStatusFilter",
     kind: Kind::String { length: Bounds::NONE, pattern: None, values: &["ACTIVE", "ACTIVATING", "ARCHIVED", "ANY"] },
+    sensitive: false,
 };
 
 /// Constraints of `ArtifactType`.
-pub static ARTIFACT_TYPE: Shape =
-    Shape { name: "ArtifactType", kind: Kind::String { length: Bounds::between(1, 255), pattern: None, values: &[] } };
+pub static ARTIFACT_TYPE: Shape = Shape {
+    name: "ArtifactType",
+    kind: Kind::String { length: Bounds::between(1, 255), pattern: None, values: &[] },
+    sensitive: false,
+};
 
 /// Constraints of `ArtifactTypeList`.
-pub static ARTIFACT_TYPE_LIST: Shape =
-    Shape { name: "ArtifactTypeList", kind: Kind::List { member: &ARTIFACT_TYPE, length: Bounds::between(0, 5) } };
+pub static ARTIFACT_TYPE_LIST: Shape = Shape {
+    name: "ArtifactTypeList",
+    kind: Kind::List { member: &ARTIFACT_TYPE, length: Bounds::between(0, 5) },
+    sensitive: false,
+};
 
 /// Constraints of `BatchCheckLayerAvailabilityRequest`.
 pub static BATCH_CHECK_LAYER_AVAILABILITY_REQUEST: Shape = Shape {
@@ -46,6 +58,7 @@ pub static BATCH_CHECK_LAYER_AVAILABILITY_REQUEST: Shape = Shape {
             Member::required("layerDigests", &BATCHED_OPERATION_LAYER_DIGEST_LIST),
         ],
     },
+    sensitive: false,
 };
 
 /// Constraints of `BatchDeleteImageRequest`.
@@ -58,6 +71,7 @@ pub static BATCH_DELETE_IMAGE_REQUEST: Shape = Shape {
             Member::required("imageIds", &IMAGE_IDENTIFIER_LIST),
         ],
     },
+    sensitive: false,
 };
 
 /// Constraints of `BatchGetImageRequest`.
@@ -71,6 +85,7 @@ pub static BATCH_GET_IMAGE_REQUEST: Shape = Shape {
             Member::optional("acceptedMediaTypes", &MEDIA_TYPE_LIST),
         ],
     },
+    sensitive: false,
 };
 
 /// Constraints of `BatchGetRepositoryScanningConfigurationRequest`.
@@ -79,18 +94,21 @@ pub static BATCH_GET_REPOSITORY_SCANNING_CONFIGURATION_REQUEST: Shape = Shape {
     kind: Kind::Structure {
         members: &[Member::required("repositoryNames", &SCANNING_CONFIGURATION_REPOSITORY_NAME_LIST)],
     },
+    sensitive: false,
 };
 
 /// Constraints of `BatchedOperationLayerDigest`.
 pub static BATCHED_OPERATION_LAYER_DIGEST: Shape = Shape {
     name: "BatchedOperationLayerDigest",
     kind: Kind::String { length: Bounds::between(0, 1_000), pattern: None, values: &[] },
+    sensitive: false,
 };
 
 /// Constraints of `BatchedOperationLayerDigestList`.
 pub static BATCHED_OPERATION_LAYER_DIGEST_LIST: Shape = Shape {
     name: "BatchedOperationLayerDigestList",
     kind: Kind::List { member: &BATCHED_OPERATION_LAYER_DIGEST, length: Bounds::between(1, 100) },
+    sensitive: false,
 };
 
 /// Constraints of `CompleteLayerUploadRequest`.
@@ -104,6 +122,7 @@ pub static COMPLETE_LAYER_UPLOAD_REQUEST: Shape = Shape {
             Member::required("layerDigests", &LAYER_DIGEST_LIST),
         ],
     },
+    sensitive: false,
 };
 
 /// Constraints of `CreatePullThroughCacheRuleRequest`.
@@ -120,6 +139,7 @@ pub static CREATE_PULL_THROUGH_CACHE_RULE_REQUEST: Shape = Shape {
             Member::optional("upstreamRepositoryPrefix", &PULL_THROUGH_CACHE_RULE_REPOSITORY_PREFIX),
         ],
     },
+    sensitive: false,
 };
 
 /// Constraints of `CreateRepositoryCreationTemplateRequest`.
@@ -139,6 +159,7 @@ pub static CREATE_REPOSITORY_CREATION_TEMPLATE_REQUEST: Shape = Shape {
             Member::optional("customRoleArn", &CUSTOM_ROLE_ARN),
         ],
     },
+    sensitive: false,
 };
 
 /// Constraints of `CreateRepositoryRequest`.
@@ -155,6 +176,7 @@ pub static CREATE_REPOSITORY_REQUEST: Shape = Shape {
             Member::optional("encryptionConfiguration", &ENCRYPTION_CONFIGURATION),
         ],
     },
+    sensitive: false,
 };
 
 /// Constraints of `CredentialArn`.
@@ -167,11 +189,15 @@ pub static CREDENTIAL_ARN: Shape = Shape {
         )),
         values: &[],
     },
+    sensitive: false,
 };
 
 /// Constraints of `CustomRoleArn`.
-pub static CUSTOM_ROLE_ARN: Shape =
-    Shape { name: "CustomRoleArn", kind: Kind::String { length: Bounds::at_most(2_048), pattern: None, values: &[] } };
+pub static CUSTOM_ROLE_ARN: Shape = Shape {
+    name: "CustomRoleArn",
+    kind: Kind::String { length: Bounds::at_most(2_048), pattern: None, values: &[] },
+    sensitive: false,
+};
 
 /// Constraints of `DeleteLifecyclePolicyRequest`.
 pub static DELETE_LIFECYCLE_POLICY_REQUEST: Shape = Shape {
@@ -179,6 +205,7 @@ pub static DELETE_LIFECYCLE_POLICY_REQUEST: Shape = Shape {
     kind: Kind::Structure {
         members: &[Member::optional("registryId", &REGISTRY_ID), Member::required("repositoryName", &REPOSITORY_NAME)],
     },
+    sensitive: false,
 };
 
 /// Constraints of `DeletePullThroughCacheRuleRequest`.
@@ -190,25 +217,29 @@ pub static DELETE_PULL_THROUGH_CACHE_RULE_REQUEST: Shape = Shape {
             Member::optional("registryId", &REGISTRY_ID),
         ],
     },
+    sensitive: false,
 };
 
 /// Constraints of `DeleteRegistryPolicyRequest`.
 pub static DELETE_REGISTRY_POLICY_REQUEST: Shape =
-    Shape { name: "DeleteRegistryPolicyRequest", kind: Kind::Structure { members: &[] } };
+    Shape { name: "DeleteRegistryPolicyRequest", kind: Kind::Structure { members: &[] }, sensitive: false };
 
 /// Constraints of `DeleteReplication`.
 pub static DELETE_REPLICATION: Shape = Shape {
     name: "DeleteReplication",
     kind: Kind::Structure { members: &[Member::required("enabled", &DELETE_REPLICATION_FLAG)] },
+    sensitive: false,
 };
 
 /// Constraints of `DeleteReplicationFlag`.
-pub static DELETE_REPLICATION_FLAG: Shape = Shape { name: "DeleteReplicationFlag", kind: Kind::Boolean };
+pub static DELETE_REPLICATION_FLAG: Shape =
+    Shape { name: "DeleteReplicationFlag", kind: Kind::Boolean, sensitive: false };
 
 /// Constraints of `DeleteRepositoryCreationTemplateRequest`.
 pub static DELETE_REPOSITORY_CREATION_TEMPLATE_REQUEST: Shape = Shape {
     name: "DeleteRepositoryCreationTemplateRequest",
     kind: Kind::Structure { members: &[Member::required("prefix", &PREFIX)] },
+    sensitive: false,
 };
 
 /// Constraints of `DeleteRepositoryPolicyRequest`.
@@ -217,6 +248,7 @@ pub static DELETE_REPOSITORY_POLICY_REQUEST: Shape = Shape {
     kind: Kind::Structure {
         members: &[Member::optional("registryId", &REGISTRY_ID), Member::required("repositoryName", &REPOSITORY_NAME)],
     },
+    sensitive: false,
 };
 
 /// Constraints of `DeleteRepositoryRequest`.
@@ -229,16 +261,18 @@ pub static DELETE_REPOSITORY_REQUEST: Shape = Shape {
             Member::optional("force", &FORCE_FLAG),
         ],
     },
+    sensitive: false,
 };
 
 /// Constraints of `DeleteSigningConfigurationRequest`.
 pub static DELETE_SIGNING_CONFIGURATION_REQUEST: Shape =
-    Shape { name: "DeleteSigningConfigurationRequest", kind: Kind::Structure { members: &[] } };
+    Shape { name: "DeleteSigningConfigurationRequest", kind: Kind::Structure { members: &[] }, sensitive: false };
 
 /// Constraints of `DeregisterPullTimeUpdateExclusionRequest`.
 pub static DEREGISTER_PULL_TIME_UPDATE_EXCLUSION_REQUEST: Shape = Shape {
     name: "DeregisterPullTimeUpdateExclusionRequest",
     kind: Kind::Structure { members: &[Member::required("principalArn", &PRINCIPAL_ARN)] },
+    sensitive: false,
 };
 
 /// Constraints of `DescribeImageReplicationStatusRequest`.
@@ -251,6 +285,7 @@ pub static DESCRIBE_IMAGE_REPLICATION_STATUS_REQUEST: Shape = Shape {
             Member::optional("registryId", &REGISTRY_ID),
         ],
     },
+    sensitive: false,
 };
 
 /// Constraints of `DescribeImageScanFindingsRequest`.
@@ -265,6 +300,7 @@ pub static DESCRIBE_IMAGE_SCAN_FINDINGS_REQUEST: Shape = Shape {
             Member::optional("maxResults", &MAX_RESULTS),
         ],
     },
+    sensitive: false,
 };
 
 /// Constraints of `DescribeImageSigningStatusRequest`.
@@ -277,6 +313,7 @@ pub static DESCRIBE_IMAGE_SIGNING_STATUS_REQUEST: Shape = Shape {
             Member::optional("registryId", &REGISTRY_ID),
         ],
     },
+    sensitive: false,
 };
 
 /// Constraints of `DescribeImagesFilter`.
@@ -285,6 +322,7 @@ pub static DESCRIBE_IMAGES_FILTER: Shape = Shape {
     kind: Kind::Structure {
         members: &[Member::optional("tagStatus", &TAG_STATUS), Member::optional("imageStatus", &IMAGE_STATUS_FILTER)],
     },
+    sensitive: false,
 };
 
 /// Constraints of `DescribeImagesRequest`.
@@ -300,6 +338,7 @@ pub static DESCRIBE_IMAGES_REQUEST: Shape = Shape {
             Member::optional("filter", &DESCRIBE_IMAGES_FILTER),
         ],
     },
+    sensitive: false,
 };
 
 /// Constraints of `DescribePullThroughCacheRulesRequest`.
@@ -313,11 +352,12 @@ pub static DESCRIBE_PULL_THROUGH_CACHE_RULES_REQUEST: Shape = Shape {
             Member::optional("maxResults", &MAX_RESULTS),
         ],
     },
+    sensitive: false,
 };
 
 /// Constraints of `DescribeRegistryRequest`.
 pub static DESCRIBE_REGISTRY_REQUEST: Shape =
-    Shape { name: "DescribeRegistryRequest", kind: Kind::Structure { members: &[] } };
+    Shape { name: "DescribeRegistryRequest", kind: Kind::Structure { members: &[] }, sensitive: false };
 
 /// Constraints of `DescribeReplicationBackfillResultsRequest`.
 pub static DESCRIBE_REPLICATION_BACKFILL_RESULTS_REQUEST: Shape = Shape {
@@ -331,6 +371,7 @@ pub static DESCRIBE_REPLICATION_BACKFILL_RESULTS_REQUEST: Shape = Shape {
             Member::optional("nextToken", &NEXT_TOKEN),
         ],
     },
+    sensitive: false,
 };
 
 /// Constraints of `DescribeRepositoriesRequest`.
@@ -344,6 +385,7 @@ pub static DESCRIBE_REPOSITORIES_REQUEST: Shape = Shape {
             Member::optional("maxResults", &MAX_RESULTS),
         ],
     },
+    sensitive: false,
 };
 
 /// Constraints of `DescribeRepositoryCreationTemplatesRequest`.
@@ -356,6 +398,7 @@ pub static DESCRIBE_REPOSITORY_CREATION_TEMPLATES_REQUEST: Shape = Shape {
             Member::optional("maxResults", &MAX_RESULTS),
         ],
     },
+    sensitive: false,
 };
 
 /// Constraints of `EncryptionConfiguration`.
@@ -364,6 +407,7 @@ pub static ENCRYPTION_CONFIGURATION: Shape = Shape {
     kind: Kind::Structure {
         members: &[Member::required("encryptionType", &ENCRYPTION_TYPE), Member::optional("kmsKey", &KMS_KEY)],
     },
+    sensitive: false,
 };
 
 /// Constraints of `EncryptionConfigurationForRepositoryCreationTemplate`.
@@ -375,37 +419,42 @@ pub static ENCRYPTION_CONFIGURATION_FOR_REPOSITORY_CREATION_TEMPLATE: Shape = Sh
             Member::optional("kmsKey", &KMS_KEY_FOR_REPOSITORY_CREATION_TEMPLATE),
         ],
     },
+    sensitive: false,
 };
 
 /// Constraints of `EncryptionType`.
 pub static ENCRYPTION_TYPE: Shape = Shape {
     name: "EncryptionType",
     kind: Kind::String { length: Bounds::NONE, pattern: None, values: &["KMS", "AES256", "KMS_DSSE"] },
+    sensitive: false,
 };
 
 /// Constraints of `FiftyMaxResults`.
 pub static FIFTY_MAX_RESULTS: Shape =
-    Shape { name: "FiftyMaxResults", kind: Kind::Integer { range: Bounds::between(1, 50) } };
+    Shape { name: "FiftyMaxResults", kind: Kind::Integer { range: Bounds::between(1, 50) }, sensitive: false };
 
 /// Constraints of `ForceFlag`.
-pub static FORCE_FLAG: Shape = Shape { name: "ForceFlag", kind: Kind::Boolean };
+pub static FORCE_FLAG: Shape = Shape { name: "ForceFlag", kind: Kind::Boolean, sensitive: false };
 
 /// Constraints of `GetAccountSettingRequest`.
 pub static GET_ACCOUNT_SETTING_REQUEST: Shape = Shape {
     name: "GetAccountSettingRequest",
     kind: Kind::Structure { members: &[Member::required("name", &ACCOUNT_SETTING_NAME)] },
+    sensitive: false,
 };
 
 /// Constraints of `GetAuthorizationTokenRegistryIdList`.
 pub static GET_AUTHORIZATION_TOKEN_REGISTRY_ID_LIST: Shape = Shape {
     name: "GetAuthorizationTokenRegistryIdList",
     kind: Kind::List { member: &REGISTRY_ID, length: Bounds::between(1, 10) },
+    sensitive: false,
 };
 
 /// Constraints of `GetAuthorizationTokenRequest`.
 pub static GET_AUTHORIZATION_TOKEN_REQUEST: Shape = Shape {
     name: "GetAuthorizationTokenRequest",
     kind: Kind::Structure { members: &[Member::optional("registryIds", &GET_AUTHORIZATION_TOKEN_REGISTRY_ID_LIST)] },
+    sensitive: false,
 };
 
 /// Constraints of `GetDownloadUrlForLayerRequest`.
@@ -418,6 +467,7 @@ pub static GET_DOWNLOAD_URL_FOR_LAYER_REQUEST: Shape = Shape {
             Member::required("layerDigest", &LAYER_DIGEST),
         ],
     },
+    sensitive: false,
 };
 
 /// Constraints of `GetLifecyclePolicyPreviewRequest`.
@@ -433,6 +483,7 @@ pub static GET_LIFECYCLE_POLICY_PREVIEW_REQUEST: Shape = Shape {
             Member::optional("filter", &LIFECYCLE_POLICY_PREVIEW_FILTER),
         ],
     },
+    sensitive: false,
 };
 
 /// Constraints of `GetLifecyclePolicyRequest`.
@@ -441,15 +492,16 @@ pub static GET_LIFECYCLE_POLICY_REQUEST: Shape = Shape {
     kind: Kind::Structure {
         members: &[Member::optional("registryId", &REGISTRY_ID), Member::required("repositoryName", &REPOSITORY_NAME)],
     },
+    sensitive: false,
 };
 
 /// Constraints of `GetRegistryPolicyRequest`.
 pub static GET_REGISTRY_POLICY_REQUEST: Shape =
-    Shape { name: "GetRegistryPolicyRequest", kind: Kind::Structure { members: &[] } };
+    Shape { name: "GetRegistryPolicyRequest", kind: Kind::Structure { members: &[] }, sensitive: false };
 
 /// Constraints of `GetRegistryScanningConfigurationRequest`.
 pub static GET_REGISTRY_SCANNING_CONFIGURATION_REQUEST: Shape =
-    Shape { name: "GetRegistryScanningConfigurationRequest", kind: Kind::Structure { members: &[] } };
+    Shape { name: "GetRegistryScanningConfigurationRequest", kind: Kind::Structure { members: &[] }, sensitive: false };
 
 /// Constraints of `GetRepositoryPolicyRequest`.
 pub static GET_REPOSITORY_POLICY_REQUEST: Shape = Shape {
@@ -457,15 +509,19 @@ pub static GET_REPOSITORY_POLICY_REQUEST: Shape = Shape {
     kind: Kind::Structure {
         members: &[Member::optional("registryId", &REGISTRY_ID), Member::required("repositoryName", &REPOSITORY_NAME)],
     },
+    sensitive: false,
 };
 
 /// Constraints of `GetSigningConfigurationRequest`.
 pub static GET_SIGNING_CONFIGURATION_REQUEST: Shape =
-    Shape { name: "GetSigningConfigurationRequest", kind: Kind::Structure { members: &[] } };
+    Shape { name: "GetSigningConfigurationRequest", kind: Kind::Structure { members: &[] }, sensitive: false };
 
 /// Constraints of `ImageDigest`.
-pub static IMAGE_DIGEST: Shape =
-    Shape { name: "ImageDigest", kind: Kind::String { length: Bounds::NONE, pattern: None, values: &[] } };
+pub static IMAGE_DIGEST: Shape = Shape {
+    name: "ImageDigest",
+    kind: Kind::String { length: Bounds::NONE, pattern: None, values: &[] },
+    sensitive: false,
+};
 
 /// Constraints of `ImageIdentifier`.
 pub static IMAGE_IDENTIFIER: Shape = Shape {
@@ -473,35 +529,43 @@ pub static IMAGE_IDENTIFIER: Shape = Shape {
     kind: Kind::Structure {
         members: &[Member::optional("imageDigest", &IMAGE_DIGEST), Member::optional("imageTag", &IMAGE_TAG)],
     },
+    sensitive: false,
 };
 
 /// Constraints of `ImageIdentifierList`.
 pub static IMAGE_IDENTIFIER_LIST: Shape = Shape {
     name: "ImageIdentifierList",
     kind: Kind::List { member: &IMAGE_IDENTIFIER, length: Bounds::between(1, 100) },
+    sensitive: false,
 };
 
 /// Constraints of `ImageManifest`.
 pub static IMAGE_MANIFEST: Shape = Shape {
     name: "ImageManifest",
     kind: Kind::String { length: Bounds::between(1, 4_194_304), pattern: None, values: &[] },
+    sensitive: false,
 };
 
 /// Constraints of `ImageScanningConfiguration`.
 pub static IMAGE_SCANNING_CONFIGURATION: Shape = Shape {
     name: "ImageScanningConfiguration",
     kind: Kind::Structure { members: &[Member::optional("scanOnPush", &SCAN_ON_PUSH_FLAG)] },
+    sensitive: false,
 };
 
 /// Constraints of `ImageStatusFilter`.
 pub static IMAGE_STATUS_FILTER: Shape = Shape {
     name: "ImageStatusFilter",
     kind: Kind::String { length: Bounds::NONE, pattern: None, values: &["ACTIVE", "ACTIVATING", "ARCHIVED", "ANY"] },
+    sensitive: false,
 };
 
 /// Constraints of `ImageTag`.
-pub static IMAGE_TAG: Shape =
-    Shape { name: "ImageTag", kind: Kind::String { length: Bounds::between(1, 300), pattern: None, values: &[] } };
+pub static IMAGE_TAG: Shape = Shape {
+    name: "ImageTag",
+    kind: Kind::String { length: Bounds::between(1, 300), pattern: None, values: &[] },
+    sensitive: false,
+};
 
 /// Constraints of `ImageTagMutability`.
 pub static IMAGE_TAG_MUTABILITY: Shape = Shape {
@@ -511,6 +575,7 @@ pub static IMAGE_TAG_MUTABILITY: Shape = Shape {
         pattern: None,
         values: &["IMMUTABLE", "MUTABLE", "MUTABLE_WITH_EXCLUSION", "IMMUTABLE_WITH_EXCLUSION"],
     },
+    sensitive: false,
 };
 
 /// Constraints of `ImageTagMutabilityExclusionFilter`.
@@ -522,12 +587,14 @@ pub static IMAGE_TAG_MUTABILITY_EXCLUSION_FILTER: Shape = Shape {
             Member::required("filter", &IMAGE_TAG_MUTABILITY_EXCLUSION_FILTER_VALUE),
         ],
     },
+    sensitive: false,
 };
 
 /// Constraints of `ImageTagMutabilityExclusionFilterType`.
 pub static IMAGE_TAG_MUTABILITY_EXCLUSION_FILTER_TYPE: Shape = Shape {
     name: "ImageTagMutabilityExclusionFilterType",
     kind: Kind::String { length: Bounds::NONE, pattern: None, values: &["WILDCARD"] },
+    sensitive: false,
 };
 
 /// Constraints of `ImageTagMutabilityExclusionFilterValue`.
@@ -538,12 +605,14 @@ pub static IMAGE_TAG_MUTABILITY_EXCLUSION_FILTER_VALUE: Shape = Shape {
         pattern: Some(Pattern::new("^[0-9a-zA-Z._*-]{1,128}$")),
         values: &[],
     },
+    sensitive: false,
 };
 
 /// Constraints of `ImageTagMutabilityExclusionFilters`.
 pub static IMAGE_TAG_MUTABILITY_EXCLUSION_FILTERS: Shape = Shape {
     name: "ImageTagMutabilityExclusionFilters",
     kind: Kind::List { member: &IMAGE_TAG_MUTABILITY_EXCLUSION_FILTER, length: Bounds::between(1, 5) },
+    sensitive: false,
 };
 
 /// Constraints of `InitiateLayerUploadRequest`.
@@ -552,11 +621,15 @@ pub static INITIATE_LAYER_UPLOAD_REQUEST: Shape = Shape {
     kind: Kind::Structure {
         members: &[Member::optional("registryId", &REGISTRY_ID), Member::required("repositoryName", &REPOSITORY_NAME)],
     },
+    sensitive: false,
 };
 
 /// Constraints of `KmsKey`.
-pub static KMS_KEY: Shape =
-    Shape { name: "KmsKey", kind: Kind::String { length: Bounds::between(1, 2_048), pattern: None, values: &[] } };
+pub static KMS_KEY: Shape = Shape {
+    name: "KmsKey",
+    kind: Kind::String { length: Bounds::between(1, 2_048), pattern: None, values: &[] },
+    sensitive: false,
+};
 
 /// Constraints of `KmsKeyForRepositoryCreationTemplate`.
 pub static KMS_KEY_FOR_REPOSITORY_CREATION_TEMPLATE: Shape = Shape {
@@ -566,6 +639,7 @@ pub static KMS_KEY_FOR_REPOSITORY_CREATION_TEMPLATE: Shape = Shape {
         pattern: Some(Pattern::new(r"^$|arn:aws[a-z0-9-]*:kms:[a-z0-9-]+:[0-9]{12}:key\/[a-z0-9-]+")),
         values: &[],
     },
+    sensitive: false,
 };
 
 /// Constraints of `LayerDigest`.
@@ -576,37 +650,47 @@ pub static LAYER_DIGEST: Shape = Shape {
         pattern: Some(Pattern::new("[a-zA-Z0-9-_+.]+:[a-fA-F0-9]+")),
         values: &[],
     },
+    sensitive: false,
 };
 
 /// Constraints of `LayerDigestList`.
-pub static LAYER_DIGEST_LIST: Shape =
-    Shape { name: "LayerDigestList", kind: Kind::List { member: &LAYER_DIGEST, length: Bounds::between(1, 100) } };
+pub static LAYER_DIGEST_LIST: Shape = Shape {
+    name: "LayerDigestList",
+    kind: Kind::List { member: &LAYER_DIGEST, length: Bounds::between(1, 100) },
+    sensitive: false,
+};
 
 /// Constraints of `LayerPartBlob`.
 pub static LAYER_PART_BLOB: Shape =
-    Shape { name: "LayerPartBlob", kind: Kind::Blob { length: Bounds::between(0, 20_971_520) } };
+    Shape { name: "LayerPartBlob", kind: Kind::Blob { length: Bounds::between(0, 20_971_520) }, sensitive: false };
 
 /// Constraints of `LifecyclePolicyPreviewFilter`.
 pub static LIFECYCLE_POLICY_PREVIEW_FILTER: Shape = Shape {
     name: "LifecyclePolicyPreviewFilter",
     kind: Kind::Structure { members: &[Member::optional("tagStatus", &TAG_STATUS)] },
+    sensitive: false,
 };
 
 /// Constraints of `LifecyclePolicyText`.
 pub static LIFECYCLE_POLICY_TEXT: Shape = Shape {
     name: "LifecyclePolicyText",
     kind: Kind::String { length: Bounds::between(100, 30_720), pattern: None, values: &[] },
+    sensitive: false,
 };
 
 /// Constraints of `LifecyclePolicyTextForRepositoryCreationTemplate`.
 pub static LIFECYCLE_POLICY_TEXT_FOR_REPOSITORY_CREATION_TEMPLATE: Shape = Shape {
     name: "LifecyclePolicyTextForRepositoryCreationTemplate",
     kind: Kind::String { length: Bounds::between(0, 30_720), pattern: None, values: &[] },
+    sensitive: false,
 };
 
 /// Constraints of `LifecyclePreviewMaxResults`.
-pub static LIFECYCLE_PREVIEW_MAX_RESULTS: Shape =
-    Shape { name: "LifecyclePreviewMaxResults", kind: Kind::Integer { range: Bounds::between(1, 100) } };
+pub static LIFECYCLE_PREVIEW_MAX_RESULTS: Shape = Shape {
+    name: "LifecyclePreviewMaxResults",
+    kind: Kind::Integer { range: Bounds::between(1, 100) },
+    sensitive: false,
+};
 
 /// Constraints of `ListImageReferrersFilter`.
 pub static LIST_IMAGE_REFERRERS_FILTER: Shape = Shape {
@@ -617,6 +701,7 @@ pub static LIST_IMAGE_REFERRERS_FILTER: Shape = Shape {
             Member::optional("artifactStatus", &ARTIFACT_STATUS_FILTER),
         ],
     },
+    sensitive: false,
 };
 
 /// Constraints of `ListImageReferrersRequest`.
@@ -632,6 +717,7 @@ pub static LIST_IMAGE_REFERRERS_REQUEST: Shape = Shape {
             Member::optional("maxResults", &FIFTY_MAX_RESULTS),
         ],
     },
+    sensitive: false,
 };
 
 /// Constraints of `ListImagesFilter`.
@@ -640,6 +726,7 @@ pub static LIST_IMAGES_FILTER: Shape = Shape {
     kind: Kind::Structure {
         members: &[Member::optional("tagStatus", &TAG_STATUS), Member::optional("imageStatus", &IMAGE_STATUS_FILTER)],
     },
+    sensitive: false,
 };
 
 /// Constraints of `ListImagesRequest`.
@@ -654,6 +741,7 @@ pub static LIST_IMAGES_REQUEST: Shape = Shape {
             Member::optional("filter", &LIST_IMAGES_FILTER),
         ],
     },
+    sensitive: false,
 };
 
 /// Constraints of `ListPullTimeUpdateExclusionsRequest`.
@@ -662,6 +750,7 @@ pub static LIST_PULL_TIME_UPDATE_EXCLUSIONS_REQUEST: Shape = Shape {
     kind: Kind::Structure {
         members: &[Member::optional("maxResults", &MAX_RESULTS), Member::optional("nextToken", &NEXT_TOKEN)],
     },
+    sensitive: false,
 };
 
 /// Constraints of `ListReplicationBackfillsRequest`.
@@ -674,31 +763,44 @@ pub static LIST_REPLICATION_BACKFILLS_REQUEST: Shape = Shape {
             Member::optional("nextToken", &NEXT_TOKEN),
         ],
     },
+    sensitive: false,
 };
 
 /// Constraints of `ListTagsForResourceRequest`.
 pub static LIST_TAGS_FOR_RESOURCE_REQUEST: Shape = Shape {
     name: "ListTagsForResourceRequest",
     kind: Kind::Structure { members: &[Member::required("resourceArn", &ARN)] },
+    sensitive: false,
 };
 
 /// Constraints of `MaxResults`.
-pub static MAX_RESULTS: Shape = Shape { name: "MaxResults", kind: Kind::Integer { range: Bounds::between(1, 1_000) } };
+pub static MAX_RESULTS: Shape =
+    Shape { name: "MaxResults", kind: Kind::Integer { range: Bounds::between(1, 1_000) }, sensitive: false };
 
 /// Constraints of `MediaType`.
-pub static MEDIA_TYPE: Shape =
-    Shape { name: "MediaType", kind: Kind::String { length: Bounds::NONE, pattern: None, values: &[] } };
+pub static MEDIA_TYPE: Shape = Shape {
+    name: "MediaType",
+    kind: Kind::String { length: Bounds::NONE, pattern: None, values: &[] },
+    sensitive: false,
+};
 
 /// Constraints of `MediaTypeList`.
-pub static MEDIA_TYPE_LIST: Shape =
-    Shape { name: "MediaTypeList", kind: Kind::List { member: &MEDIA_TYPE, length: Bounds::between(1, 100) } };
+pub static MEDIA_TYPE_LIST: Shape = Shape {
+    name: "MediaTypeList",
+    kind: Kind::List { member: &MEDIA_TYPE, length: Bounds::between(1, 100) },
+    sensitive: false,
+};
 
 /// Constraints of `NextToken`.
-pub static NEXT_TOKEN: Shape =
-    Shape { name: "NextToken", kind: Kind::String { length: Bounds::NONE, pattern: None, values: &[] } };
+pub static NEXT_TOKEN: Shape = Shape {
+    name: "NextToken",
+    kind: Kind::String { length: Bounds::NONE, pattern: None, values: &[] },
+    sensitive: false,
+};
 
 /// Constraints of `PartSize`.
-pub static PART_SIZE: Shape = Shape { name: "PartSize", kind: Kind::Long { range: Bounds::at_least(0) } };
+pub static PART_SIZE: Shape =
+    Shape { name: "PartSize", kind: Kind::Long { range: Bounds::at_least(0) }, sensitive: false };
 
 /// Constraints of `Prefix`.
 pub static PREFIX: Shape = Shape {
@@ -710,11 +812,12 @@ pub static PREFIX: Shape = Shape {
         )),
         values: &[],
     },
+    sensitive: false,
 };
 
 /// Constraints of `PrefixList`.
 pub static PREFIX_LIST: Shape =
-    Shape { name: "PrefixList", kind: Kind::List { member: &PREFIX, length: Bounds::NONE } };
+    Shape { name: "PrefixList", kind: Kind::List { member: &PREFIX, length: Bounds::NONE }, sensitive: false };
 
 /// Constraints of `PrincipalArn`.
 pub static PRINCIPAL_ARN: Shape = Shape {
@@ -724,6 +827,7 @@ pub static PRINCIPAL_ARN: Shape = Shape {
         pattern: Some(Pattern::new(r"^arn:aws(-[a-z]+)*:iam::[0-9]{12}:(role|user)/[\w+=,.@-]+(/[\w+=,.@-]+)*$")),
         values: &[],
     },
+    sensitive: false,
 };
 
 /// Constraints of `PullThroughCacheRuleRepositoryPrefix`.
@@ -736,12 +840,14 @@ pub static PULL_THROUGH_CACHE_RULE_REPOSITORY_PREFIX: Shape = Shape {
         )),
         values: &[],
     },
+    sensitive: false,
 };
 
 /// Constraints of `PullThroughCacheRuleRepositoryPrefixList`.
 pub static PULL_THROUGH_CACHE_RULE_REPOSITORY_PREFIX_LIST: Shape = Shape {
     name: "PullThroughCacheRuleRepositoryPrefixList",
     kind: Kind::List { member: &PULL_THROUGH_CACHE_RULE_REPOSITORY_PREFIX, length: Bounds::between(1, 100) },
+    sensitive: false,
 };
 
 /// Constraints of `PutAccountSettingRequest`.
@@ -750,6 +856,7 @@ pub static PUT_ACCOUNT_SETTING_REQUEST: Shape = Shape {
     kind: Kind::Structure {
         members: &[Member::required("name", &ACCOUNT_SETTING_NAME), Member::required("value", &ACCOUNT_SETTING_VALUE)],
     },
+    sensitive: false,
 };
 
 /// Constraints of `PutImageRequest`.
@@ -765,6 +872,7 @@ pub static PUT_IMAGE_REQUEST: Shape = Shape {
             Member::optional("imageDigest", &IMAGE_DIGEST),
         ],
     },
+    sensitive: false,
 };
 
 /// Constraints of `PutImageScanningConfigurationRequest`.
@@ -777,6 +885,7 @@ pub static PUT_IMAGE_SCANNING_CONFIGURATION_REQUEST: Shape = Shape {
             Member::required("imageScanningConfiguration", &IMAGE_SCANNING_CONFIGURATION),
         ],
     },
+    sensitive: false,
 };
 
 /// Constraints of `PutImageTagMutabilityRequest`.
@@ -790,6 +899,7 @@ pub static PUT_IMAGE_TAG_MUTABILITY_REQUEST: Shape = Shape {
             Member::optional("imageTagMutabilityExclusionFilters", &IMAGE_TAG_MUTABILITY_EXCLUSION_FILTERS),
         ],
     },
+    sensitive: false,
 };
 
 /// Constraints of `PutLifecyclePolicyRequest`.
@@ -802,12 +912,14 @@ pub static PUT_LIFECYCLE_POLICY_REQUEST: Shape = Shape {
             Member::required("lifecyclePolicyText", &LIFECYCLE_POLICY_TEXT),
         ],
     },
+    sensitive: false,
 };
 
 /// Constraints of `PutRegistryPolicyRequest`.
 pub static PUT_REGISTRY_POLICY_REQUEST: Shape = Shape {
     name: "PutRegistryPolicyRequest",
     kind: Kind::Structure { members: &[Member::required("policyText", &REGISTRY_POLICY_TEXT)] },
+    sensitive: false,
 };
 
 /// Constraints of `PutRegistryScanningConfigurationRequest`.
@@ -816,18 +928,21 @@ pub static PUT_REGISTRY_SCANNING_CONFIGURATION_REQUEST: Shape = Shape {
     kind: Kind::Structure {
         members: &[Member::optional("scanType", &SCAN_TYPE), Member::optional("rules", &REGISTRY_SCANNING_RULE_LIST)],
     },
+    sensitive: false,
 };
 
 /// Constraints of `PutReplicationConfigurationRequest`.
 pub static PUT_REPLICATION_CONFIGURATION_REQUEST: Shape = Shape {
     name: "PutReplicationConfigurationRequest",
     kind: Kind::Structure { members: &[Member::required("replicationConfiguration", &REPLICATION_CONFIGURATION)] },
+    sensitive: false,
 };
 
 /// Constraints of `PutSigningConfigurationRequest`.
 pub static PUT_SIGNING_CONFIGURATION_REQUEST: Shape = Shape {
     name: "PutSigningConfigurationRequest",
     kind: Kind::Structure { members: &[Member::required("signingConfiguration", &SIGNING_CONFIGURATION)] },
+    sensitive: false,
 };
 
 /// Constraints of `RCTAppliedFor`.
@@ -838,34 +953,42 @@ pub static RCT_APPLIED_FOR: Shape = Shape {
         pattern: None,
         values: &["REPLICATION", "PULL_THROUGH_CACHE", "CREATE_ON_PUSH"],
     },
+    sensitive: false,
 };
 
 /// Constraints of `RCTAppliedForList`.
-pub static RCT_APPLIED_FOR_LIST: Shape =
-    Shape { name: "RCTAppliedForList", kind: Kind::List { member: &RCT_APPLIED_FOR, length: Bounds::NONE } };
+pub static RCT_APPLIED_FOR_LIST: Shape = Shape {
+    name: "RCTAppliedForList",
+    kind: Kind::List { member: &RCT_APPLIED_FOR, length: Bounds::NONE },
+    sensitive: false,
+};
 
 /// Constraints of `Region`.
 pub static REGION: Shape = Shape {
     name: "Region",
     kind: Kind::String { length: Bounds::between(2, 25), pattern: Some(Pattern::new("[0-9a-z-]{2,25}")), values: &[] },
+    sensitive: false,
 };
 
 /// Constraints of `RegisterPullTimeUpdateExclusionRequest`.
 pub static REGISTER_PULL_TIME_UPDATE_EXCLUSION_REQUEST: Shape = Shape {
     name: "RegisterPullTimeUpdateExclusionRequest",
     kind: Kind::Structure { members: &[Member::required("principalArn", &PRINCIPAL_ARN)] },
+    sensitive: false,
 };
 
 /// Constraints of `RegistryId`.
 pub static REGISTRY_ID: Shape = Shape {
     name: "RegistryId",
     kind: Kind::String { length: Bounds::NONE, pattern: Some(Pattern::new("[0-9]{12}")), values: &[] },
+    sensitive: false,
 };
 
 /// Constraints of `RegistryPolicyText`.
 pub static REGISTRY_POLICY_TEXT: Shape = Shape {
     name: "RegistryPolicyText",
     kind: Kind::String { length: Bounds::between(0, 10_240), pattern: None, values: &[] },
+    sensitive: false,
 };
 
 /// Constraints of `RegistryScanningRule`.
@@ -877,12 +1000,14 @@ pub static REGISTRY_SCANNING_RULE: Shape = Shape {
             Member::required("repositoryFilters", &SCANNING_REPOSITORY_FILTER_LIST),
         ],
     },
+    sensitive: false,
 };
 
 /// Constraints of `RegistryScanningRuleList`.
 pub static REGISTRY_SCANNING_RULE_LIST: Shape = Shape {
     name: "RegistryScanningRuleList",
     kind: Kind::List { member: &REGISTRY_SCANNING_RULE, length: Bounds::between(0, 2) },
+    sensitive: false,
 };
 
 /// Constraints of `ReplicationBackfillId`.
@@ -893,18 +1018,21 @@ pub static REPLICATION_BACKFILL_ID: Shape = Shape {
         pattern: Some(Pattern::new("[0-9a-fA-F]{8}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{12}")),
         values: &[],
     },
+    sensitive: false,
 };
 
 /// Constraints of `ReplicationBackfillResultStatus`.
 pub static REPLICATION_BACKFILL_RESULT_STATUS: Shape = Shape {
     name: "ReplicationBackfillResultStatus",
     kind: Kind::String { length: Bounds::NONE, pattern: None, values: &["COMPLETE", "FAILED"] },
+    sensitive: false,
 };
 
 /// Constraints of `ReplicationConfiguration`.
 pub static REPLICATION_CONFIGURATION: Shape = Shape {
     name: "ReplicationConfiguration",
     kind: Kind::Structure { members: &[Member::required("rules", &REPLICATION_RULE_LIST)] },
+    sensitive: false,
 };
 
 /// Constraints of `ReplicationDestination`.
@@ -913,12 +1041,14 @@ pub static REPLICATION_DESTINATION: Shape = Shape {
     kind: Kind::Structure {
         members: &[Member::required("region", &REGION), Member::required("registryId", &REGISTRY_ID)],
     },
+    sensitive: false,
 };
 
 /// Constraints of `ReplicationDestinationList`.
 pub static REPLICATION_DESTINATION_LIST: Shape = Shape {
     name: "ReplicationDestinationList",
     kind: Kind::List { member: &REPLICATION_DESTINATION, length: Bounds::between(0, 100) },
+    sensitive: false,
 };
 
 /// Constraints of `ReplicationRule`.
@@ -931,12 +1061,14 @@ pub static REPLICATION_RULE: Shape = Shape {
             Member::optional("deleteReplication", &DELETE_REPLICATION),
         ],
     },
+    sensitive: false,
 };
 
 /// Constraints of `ReplicationRuleList`.
 pub static REPLICATION_RULE_LIST: Shape = Shape {
     name: "ReplicationRuleList",
     kind: Kind::List { member: &REPLICATION_RULE, length: Bounds::between(0, 25) },
+    sensitive: false,
 };
 
 /// Constraints of `RepositoryFilter`.
@@ -948,18 +1080,21 @@ pub static REPOSITORY_FILTER: Shape = Shape {
             Member::required("filterType", &REPOSITORY_FILTER_TYPE),
         ],
     },
+    sensitive: false,
 };
 
 /// Constraints of `RepositoryFilterList`.
 pub static REPOSITORY_FILTER_LIST: Shape = Shape {
     name: "RepositoryFilterList",
     kind: Kind::List { member: &REPOSITORY_FILTER, length: Bounds::between(1, 100) },
+    sensitive: false,
 };
 
 /// Constraints of `RepositoryFilterType`.
 pub static REPOSITORY_FILTER_TYPE: Shape = Shape {
     name: "RepositoryFilterType",
     kind: Kind::String { length: Bounds::NONE, pattern: None, values: &["PREFIX_MATCH"] },
+    sensitive: false,
 };
 
 /// Constraints of `RepositoryFilterValue`.
@@ -970,6 +1105,7 @@ pub static REPOSITORY_FILTER_VALUE: Shape = Shape {
         pattern: Some(Pattern::new("^(?:[a-z0-9]+(?:[._-][a-z0-9]*)*/)*[a-z0-9]*(?:[._-][a-z0-9]*)*$")),
         values: &[],
     },
+    sensitive: false,
 };
 
 /// Constraints of `RepositoryName`.
@@ -980,45 +1116,52 @@ pub static REPOSITORY_NAME: Shape = Shape {
         pattern: Some(Pattern::new(r"[a-z0-9]+((\.|_|__|-+)[a-z0-9]+)*(\/[a-z0-9]+((\.|_|__|-+)[a-z0-9]+)*)*")),
         values: &[],
     },
+    sensitive: false,
 };
 
 /// Constraints of `RepositoryNameList`.
 pub static REPOSITORY_NAME_LIST: Shape = Shape {
     name: "RepositoryNameList",
     kind: Kind::List { member: &REPOSITORY_NAME, length: Bounds::between(1, 100) },
+    sensitive: false,
 };
 
 /// Constraints of `RepositoryPolicyText`.
 pub static REPOSITORY_POLICY_TEXT: Shape = Shape {
     name: "RepositoryPolicyText",
     kind: Kind::String { length: Bounds::between(0, 10_240), pattern: None, values: &[] },
+    sensitive: false,
 };
 
 /// Constraints of `RepositoryTemplateDescription`.
 pub static REPOSITORY_TEMPLATE_DESCRIPTION: Shape = Shape {
     name: "RepositoryTemplateDescription",
     kind: Kind::String { length: Bounds::at_most(256), pattern: None, values: &[] },
+    sensitive: false,
 };
 
 /// Constraints of `ScanFrequency`.
 pub static SCAN_FREQUENCY: Shape = Shape {
     name: "ScanFrequency",
     kind: Kind::String { length: Bounds::NONE, pattern: None, values: &["SCAN_ON_PUSH", "CONTINUOUS_SCAN", "MANUAL"] },
+    sensitive: false,
 };
 
 /// Constraints of `ScanOnPushFlag`.
-pub static SCAN_ON_PUSH_FLAG: Shape = Shape { name: "ScanOnPushFlag", kind: Kind::Boolean };
+pub static SCAN_ON_PUSH_FLAG: Shape = Shape { name: "ScanOnPushFlag", kind: Kind::Boolean, sensitive: false };
 
 /// Constraints of `ScanType`.
 pub static SCAN_TYPE: Shape = Shape {
     name: "ScanType",
     kind: Kind::String { length: Bounds::NONE, pattern: None, values: &["ENHANCED", "BASIC"] },
+    sensitive: false,
 };
 
 /// Constraints of `ScanningConfigurationRepositoryNameList`.
 pub static SCANNING_CONFIGURATION_REPOSITORY_NAME_LIST: Shape = Shape {
     name: "ScanningConfigurationRepositoryNameList",
     kind: Kind::List { member: &REPOSITORY_NAME, length: Bounds::between(1, 25) },
+    sensitive: false,
 };
 
 /// Constraints of `ScanningRepositoryFilter`.
@@ -1030,18 +1173,21 @@ pub static SCANNING_REPOSITORY_FILTER: Shape = Shape {
             Member::required("filterType", &SCANNING_REPOSITORY_FILTER_TYPE),
         ],
     },
+    sensitive: false,
 };
 
 /// Constraints of `ScanningRepositoryFilterList`.
 pub static SCANNING_REPOSITORY_FILTER_LIST: Shape = Shape {
     name: "ScanningRepositoryFilterList",
     kind: Kind::List { member: &SCANNING_REPOSITORY_FILTER, length: Bounds::between(0, 100) },
+    sensitive: false,
 };
 
 /// Constraints of `ScanningRepositoryFilterType`.
 pub static SCANNING_REPOSITORY_FILTER_TYPE: Shape = Shape {
     name: "ScanningRepositoryFilterType",
     kind: Kind::String { length: Bounds::NONE, pattern: None, values: &["WILDCARD"] },
+    sensitive: false,
 };
 
 /// Constraints of `ScanningRepositoryFilterValue`.
@@ -1052,6 +1198,7 @@ pub static SCANNING_REPOSITORY_FILTER_VALUE: Shape = Shape {
         pattern: Some(Pattern::new(r"^[a-z0-9*](?:[._\-/a-z0-9*]?[a-z0-9*]+)*$")),
         values: &[],
     },
+    sensitive: false,
 };
 
 /// Constraints of `SetRepositoryPolicyRequest`.
@@ -1065,12 +1212,14 @@ pub static SET_REPOSITORY_POLICY_REQUEST: Shape = Shape {
             Member::optional("force", &FORCE_FLAG),
         ],
     },
+    sensitive: false,
 };
 
 /// Constraints of `SigningConfiguration`.
 pub static SIGNING_CONFIGURATION: Shape = Shape {
     name: "SigningConfiguration",
     kind: Kind::Structure { members: &[Member::required("rules", &SIGNING_RULE_LIST)] },
+    sensitive: false,
 };
 
 /// Constraints of `SigningProfileArn`.
@@ -1083,6 +1232,7 @@ pub static SIGNING_PROFILE_ARN: Shape = Shape {
         )),
         values: &[],
     },
+    sensitive: false,
 };
 
 /// Constraints of `SigningRepositoryFilter`.
@@ -1094,18 +1244,21 @@ pub static SIGNING_REPOSITORY_FILTER: Shape = Shape {
             Member::required("filterType", &SIGNING_REPOSITORY_FILTER_TYPE),
         ],
     },
+    sensitive: false,
 };
 
 /// Constraints of `SigningRepositoryFilterList`.
 pub static SIGNING_REPOSITORY_FILTER_LIST: Shape = Shape {
     name: "SigningRepositoryFilterList",
     kind: Kind::List { member: &SIGNING_REPOSITORY_FILTER, length: Bounds::between(1, 100) },
+    sensitive: false,
 };
 
 /// Constraints of `SigningRepositoryFilterType`.
 pub static SIGNING_REPOSITORY_FILTER_TYPE: Shape = Shape {
     name: "SigningRepositoryFilterType",
     kind: Kind::String { length: Bounds::NONE, pattern: None, values: &["WILDCARD_MATCH"] },
+    sensitive: false,
 };
 
 /// Constraints of `SigningRepositoryFilterValue`.
@@ -1116,6 +1269,7 @@ pub static SIGNING_REPOSITORY_FILTER_VALUE: Shape = Shape {
         pattern: Some(Pattern::new("^(?:[a-z0-9*]+(?:[._-][a-z0-9*]+)*/)*[a-z0-9*]+(?:[._-][a-z0-9*]+)*$")),
         values: &[],
     },
+    sensitive: false,
 };
 
 /// Constraints of `SigningRule`.
@@ -1127,11 +1281,15 @@ pub static SIGNING_RULE: Shape = Shape {
             Member::optional("repositoryFilters", &SIGNING_REPOSITORY_FILTER_LIST),
         ],
     },
+    sensitive: false,
 };
 
 /// Constraints of `SigningRuleList`.
-pub static SIGNING_RULE_LIST: Shape =
-    Shape { name: "SigningRuleList", kind: Kind::List { member: &SIGNING_RULE, length: Bounds::between(0, 10) } };
+pub static SIGNING_RULE_LIST: Shape = Shape {
+    name: "SigningRuleList",
+    kind: Kind::List { member: &SIGNING_RULE, length: Bounds::between(0, 10) },
+    sensitive: false,
+};
 
 /// Constraints of `StartImageScanRequest`.
 pub static START_IMAGE_SCAN_REQUEST: Shape = Shape {
@@ -1143,6 +1301,7 @@ pub static START_IMAGE_SCAN_REQUEST: Shape = Shape {
             Member::required("imageId", &IMAGE_IDENTIFIER),
         ],
     },
+    sensitive: false,
 };
 
 /// Constraints of `StartLifecyclePolicyPreviewRequest`.
@@ -1155,6 +1314,7 @@ pub static START_LIFECYCLE_POLICY_PREVIEW_REQUEST: Shape = Shape {
             Member::optional("lifecyclePolicyText", &LIFECYCLE_POLICY_TEXT),
         ],
     },
+    sensitive: false,
 };
 
 /// Constraints of `StartReplicationBackfillRequest`.
@@ -1166,6 +1326,7 @@ pub static START_REPLICATION_BACKFILL_REQUEST: Shape = Shape {
             Member::required("destination", &REPLICATION_DESTINATION),
         ],
     },
+    sensitive: false,
 };
 
 /// Constraints of `StopReplicationBackfillRequest`.
@@ -1177,51 +1338,61 @@ pub static STOP_REPLICATION_BACKFILL_REQUEST: Shape = Shape {
             Member::required("replicationBackfillId", &REPLICATION_BACKFILL_ID),
         ],
     },
+    sensitive: false,
 };
 
 /// Constraints of `SubjectIdentifier`.
 pub static SUBJECT_IDENTIFIER: Shape = Shape {
     name: "SubjectIdentifier",
     kind: Kind::Structure { members: &[Member::required("imageDigest", &IMAGE_DIGEST)] },
+    sensitive: false,
 };
 
 /// Constraints of `Tag`.
 pub static TAG: Shape = Shape {
     name: "Tag",
     kind: Kind::Structure { members: &[Member::required("Key", &TAG_KEY), Member::required("Value", &TAG_VALUE)] },
+    sensitive: false,
 };
 
 /// Constraints of `TagKey`.
 pub static TAG_KEY: Shape =
-    Shape { name: "TagKey", kind: Kind::String { length: Bounds::NONE, pattern: None, values: &[] } };
+    Shape { name: "TagKey", kind: Kind::String { length: Bounds::NONE, pattern: None, values: &[] }, sensitive: false };
 
 /// Constraints of `TagKeyList`.
 pub static TAG_KEY_LIST: Shape =
-    Shape { name: "TagKeyList", kind: Kind::List { member: &TAG_KEY, length: Bounds::NONE } };
+    Shape { name: "TagKeyList", kind: Kind::List { member: &TAG_KEY, length: Bounds::NONE }, sensitive: false };
 
 /// Constraints of `TagList`.
-pub static TAG_LIST: Shape = Shape { name: "TagList", kind: Kind::List { member: &TAG, length: Bounds::NONE } };
+pub static TAG_LIST: Shape =
+    Shape { name: "TagList", kind: Kind::List { member: &TAG, length: Bounds::NONE }, sensitive: false };
 
 /// Constraints of `TagResourceRequest`.
 pub static TAG_RESOURCE_REQUEST: Shape = Shape {
     name: "TagResourceRequest",
     kind: Kind::Structure { members: &[Member::required("resourceArn", &ARN), Member::required("tags", &TAG_LIST)] },
+    sensitive: false,
 };
 
 /// Constraints of `TagStatus`.
 pub static TAG_STATUS: Shape = Shape {
     name: "TagStatus",
     kind: Kind::String { length: Bounds::NONE, pattern: None, values: &["TAGGED", "UNTAGGED", "ANY"] },
+    sensitive: false,
 };
 
 /// Constraints of `TagValue`.
-pub static TAG_VALUE: Shape =
-    Shape { name: "TagValue", kind: Kind::String { length: Bounds::NONE, pattern: None, values: &[] } };
+pub static TAG_VALUE: Shape = Shape {
+    name: "TagValue",
+    kind: Kind::String { length: Bounds::NONE, pattern: None, values: &[] },
+    sensitive: false,
+};
 
 /// Constraints of `TargetStorageClass`.
 pub static TARGET_STORAGE_CLASS: Shape = Shape {
     name: "TargetStorageClass",
     kind: Kind::String { length: Bounds::NONE, pattern: None, values: &["ARCHIVE", "STANDARD"] },
+    sensitive: false,
 };
 
 /// Constraints of `UntagResourceRequest`.
@@ -1230,6 +1401,7 @@ pub static UNTAG_RESOURCE_REQUEST: Shape = Shape {
     kind: Kind::Structure {
         members: &[Member::required("resourceArn", &ARN), Member::required("tagKeys", &TAG_KEY_LIST)],
     },
+    sensitive: false,
 };
 
 /// Constraints of `UpdateImageStorageClassRequest`.
@@ -1243,6 +1415,7 @@ pub static UPDATE_IMAGE_STORAGE_CLASS_REQUEST: Shape = Shape {
             Member::required("targetStorageClass", &TARGET_STORAGE_CLASS),
         ],
     },
+    sensitive: false,
 };
 
 /// Constraints of `UpdatePullThroughCacheRuleRequest`.
@@ -1256,6 +1429,7 @@ pub static UPDATE_PULL_THROUGH_CACHE_RULE_REQUEST: Shape = Shape {
             Member::optional("customRoleArn", &CUSTOM_ROLE_ARN),
         ],
     },
+    sensitive: false,
 };
 
 /// Constraints of `UpdateRepositoryCreationTemplateRequest`.
@@ -1275,6 +1449,7 @@ pub static UPDATE_REPOSITORY_CREATION_TEMPLATE_REQUEST: Shape = Shape {
             Member::optional("customRoleArn", &CUSTOM_ROLE_ARN),
         ],
     },
+    sensitive: false,
 };
 
 /// Constraints of `UploadId`.
@@ -1285,6 +1460,7 @@ pub static UPLOAD_ID: Shape = Shape {
         pattern: Some(Pattern::new("[0-9a-fA-F]{8}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{12}")),
         values: &[],
     },
+    sensitive: false,
 };
 
 /// Constraints of `UploadLayerPartRequest`.
@@ -1300,6 +1476,7 @@ pub static UPLOAD_LAYER_PART_REQUEST: Shape = Shape {
             Member::required("layerPartBlob", &LAYER_PART_BLOB),
         ],
     },
+    sensitive: false,
 };
 
 /// Constraints of `UpstreamRegistry`.
@@ -1320,10 +1497,12 @@ pub static UPSTREAM_REGISTRY: Shape = Shape {
             "chainguard",
         ],
     },
+    sensitive: false,
 };
 
 /// Constraints of `Url`.
-pub static URL: Shape = Shape { name: "Url", kind: Kind::String { length: Bounds::NONE, pattern: None, values: &[] } };
+pub static URL: Shape =
+    Shape { name: "Url", kind: Kind::String { length: Bounds::NONE, pattern: None, values: &[] }, sensitive: false };
 
 /// Constraints of `ValidatePullThroughCacheRuleRequest`.
 pub static VALIDATE_PULL_THROUGH_CACHE_RULE_REQUEST: Shape = Shape {
@@ -1334,4 +1513,5 @@ pub static VALIDATE_PULL_THROUGH_CACHE_RULE_REQUEST: Shape = Shape {
             Member::optional("registryId", &REGISTRY_ID),
         ],
     },
+    sensitive: false,
 };

@@ -5,13 +5,13 @@
 //!
 //! Members have their exact names on the wire; required members are
 //! plain, others an `Option` that is left out when it is `None`.
-//! Nothing here checks a constraint: that is `super::check`.
+//! Nothing here checks a constraint: that is `crate::service::check`.
 
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use super::scalars::{Blob, Timestamp};
+use crate::service::scalars::{Blob, Timestamp};
 
 string_enum! {
     /// The `ArtifactStatus` enumeration.

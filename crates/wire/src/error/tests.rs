@@ -30,6 +30,9 @@ rows! {
     "RepositoryAlreadyExists": Error::RepositoryAlreadyExists(_) => Error::RepositoryAlreadyExists(repository()),
     "RepositoryNotEmpty": Error::RepositoryNotEmpty(_) => Error::RepositoryNotEmpty(repository()),
     "RepositoryNameInvalid": Error::RepositoryNameInvalid { .. } => Error::RepositoryNameInvalid { name: "Team".into() },
+    "RepositoryPolicyNotFound": Error::RepositoryPolicyNotFound(_) => Error::RepositoryPolicyNotFound(repository()),
+    "RegistryPolicyNotFound": Error::RegistryPolicyNotFound { .. } =>
+        Error::RegistryPolicyNotFound { registry: repository().registry },
     "ImageNotFound": Error::ImageNotFound { .. } => Error::ImageNotFound {
         repository: repository(),
         image: ImageIdentifier { digest: None, tag: Some("latest".into()) },
@@ -83,6 +86,9 @@ rows! {
         Error::RangeNotSatisfiable { range: "bytes=9-".into(), total_bytes: 4 },
     "InvalidParameter": Error::InvalidParameter { .. } => Error::invalid_parameter("maxResults", "must be less"),
     "Serialization": Error::Serialization { .. } => Error::Serialization { message: "tags: expected an array, found a string".into() },
+    "Validation": Error::Validation { .. } => Error::Validation { message: "(which, and why)".into() },
+    "InvalidInput": Error::InvalidInput { .. } => Error::InvalidInput { message: "(which, and why)".into() },
+    "MalformedPolicyDocument": Error::MalformedPolicyDocument { .. } => Error::MalformedPolicyDocument { message: "(which, and why)".into() },
     "TagInvalid": Error::TagInvalid { .. } => Error::TagInvalid { tag: ".x".into() },
     "DigestInvalid": Error::DigestInvalid { .. } => Error::DigestInvalid { digest: "md5:x".into() },
     "PageSizeInvalid": Error::PageSizeInvalid { .. } => Error::PageSizeInvalid { value: "-1".into() },
@@ -91,9 +97,24 @@ rows! {
         Error::InvalidTagParameter { reason: "the tag key \"a\" is given twice".into() },
     "LimitExceeded": Error::LimitExceeded { .. } => Error::LimitExceeded { message: "(which limit)".into() },
     "Kms": Error::Kms { .. } => Error::Kms { message: "(why)".into() },
+    "NoSuchEntity": Error::NoSuchEntity { .. } => Error::NoSuchEntity { message: "(which, and why)".into() },
+    "EntityAlreadyExists": Error::EntityAlreadyExists { .. } => Error::EntityAlreadyExists { message: "(which, and why)".into() },
+    "DeleteConflict": Error::DeleteConflict { .. } => Error::DeleteConflict { message: "(which, and why)".into() },
+    "UnmodifiableEntity": Error::UnmodifiableEntity { .. } => Error::UnmodifiableEntity { message: "(which, and why)".into() },
+    "ConcurrentModification": Error::ConcurrentModification { .. } => Error::ConcurrentModification { message: "(which, and why)".into() },
+    "ExpiredWebIdentityToken": Error::ExpiredWebIdentityToken { .. } => Error::ExpiredWebIdentityToken { message: "(which, and why)".into() },
+    "InvalidIdentityToken": Error::InvalidIdentityToken { .. } => Error::InvalidIdentityToken { message: "(which, and why)".into() },
+    "IdpRejectedClaim": Error::IdpRejectedClaim { .. } => Error::IdpRejectedClaim { message: "(which, and why)".into() },
+    "IdpCommunicationError": Error::IdpCommunicationError { .. } => Error::IdpCommunicationError { message: "(which, and why)".into() },
+    "PackedPolicyTooLarge": Error::PackedPolicyTooLarge { .. } => Error::PackedPolicyTooLarge { message: "(which, and why)".into() },
     "UnknownOperation": Error::UnknownOperation { .. } => Error::UnknownOperation { operation: "MakeCoffee".into() },
     "OperationNotServed": Error::OperationNotServed { .. } =>
         Error::OperationNotServed { operation: "StartImageScan".into() },
+    "MissingAction": Error::MissingAction => Error::MissingAction,
+    "InvalidAction": Error::InvalidAction { .. } =>
+        Error::InvalidAction { action: "MakeCoffee".into(), version: "2010-05-08".into() },
+    "ActionNotServed": Error::ActionNotServed { .. } =>
+        Error::ActionNotServed { service: "IAM", action: "CreateInstanceProfile".into() },
     "RouteNotFound": Error::RouteNotFound { .. } => Error::RouteNotFound { path: "/x".into() },
     "MethodNotAllowed": Error::MethodNotAllowed { .. } => Error::MethodNotAllowed { method: "PUT".into(), allow: "GET" },
     "NotAuthenticated": Error::NotAuthenticated => Error::NotAuthenticated,
@@ -111,6 +132,8 @@ rows! {
         resource: "arn:aws:ecr:us-east-1:123456789012:repository/team/app".into(),
         reason: "no policy allows it".into(),
     },
+    "AccountSuspended": Error::AccountSuspended => Error::AccountSuspended,
+    "Throttled": Error::Throttled { .. } => Error::Throttled { message: "(which, and why)".into() },
     "Internal": Error::Internal(_) => Error::internal("the secret of the house"),
 }
 
@@ -127,14 +150,18 @@ fn signature(failure: SignatureFailure) -> Error {
 
 fn table() -> String {
     let mut table = String::from(
-        "Every error: its codes and statuses in the AWS JSON protocol and in OCI Distribution, and its sentence.\n\
+        "Every error: its codes and statuses in AWS JSON, in AWS Query and in OCI Distribution, and its sentence.\n\
          Written by the tests of this crate; UPDATE_SNAPSHOTS=1 writes it anew.\n",
     );
     for error in samples() {
-        let Codes { aws, aws_status, oci, oci_status } = codes(&error);
-        let (aws_status, oci_status) = (aws_status.as_u16(), oci_status.as_u16());
+        let Codes { aws, aws_status, query, query_status, oci, oci_status } = codes(&error);
+        let [aws_status, query_status, oci_status] = [aws_status, query_status, oci_status].map(|s| s.as_u16());
         // Writing to a String cannot fail.
-        let _ = write!(table, "\n{}\n  AWS {aws_status} {aws}\n  OCI {oci_status} {oci}\n  {error}\n", name(&error));
+        let _ = write!(
+            table,
+            "\n{}\n  JSON  {aws_status} {aws}\n  Query {query_status} {query}\n  OCI   {oci_status} {oci}\n  {error}\n",
+            name(&error)
+        );
     }
     table
 }
@@ -155,8 +182,8 @@ fn statuses_agree_with_whose_fault_it_is() {
     for error in samples() {
         let codes = codes(&error);
         let is_ours = matches!(error, Error::Internal(_));
-        let is_missing = matches!(error, Error::OperationNotServed { .. });
-        for status in [codes.aws_status, codes.oci_status] {
+        let is_missing = matches!(error, Error::OperationNotServed { .. } | Error::ActionNotServed { .. });
+        for status in [codes.aws_status, codes.query_status, codes.oci_status] {
             assert_eq!(status.is_client_error(), !is_ours && !is_missing, "{error:?}");
         }
         assert_eq!(codes.aws_status == StatusCode::BAD_REQUEST, !is_ours && !is_missing, "{error:?}");
