@@ -3,5 +3,6 @@
 //! Invariant: nothing here does IO, reads a clock or fails; evaluation is
 //! linear in its input, whatever the pattern.
 
+pub mod iam;
 pub mod tags;
 pub mod wildcard;

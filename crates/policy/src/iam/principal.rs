@@ -1,0 +1,221 @@
+//! `Principal` and `NotPrincipal`.
+//!
+//! Invariant: `*` stands alone: an ARN with a wildcard is refused, so a name is
+//! only ever compared as a whole.
+//! Invariant: `NotPrincipal` never grants: with `Allow` it is refused.
+
+use ironwharf_model::AccountId;
+use ironwharf_model::error::quoted;
+use serde_json::Value;
+
+use super::PolicyKind;
+use super::elements::{members, texts};
+use super::malformed::MalformedPolicy;
+use super::requester::Requester;
+use super::statement::StatementEffect;
+
+/// The principals that a statement is about.
+#[derive(Clone, Debug)]
+pub(super) struct Principals {
+    negated: bool,
+    names: Vec<Name>,
+}
+
+/// One principal.
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Name {
+    /// `"*"`.
+    Everyone,
+    /// `{"AWS": "*"}`.
+    EveryAws,
+    /// An account, which stands for everybody in it.
+    Account(AccountId),
+    User(String),
+    Role(String),
+    Session(String),
+    Federated(String),
+    Service(String),
+    /// A canonical user of S3: nobody here.
+    Nobody,
+}
+
+/// How a statement reached the requester, from the weakest grant to the strongest.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Standing {
+    /// By the account, which delegates to its identity policies.
+    Account,
+    /// By the role, which permissions boundary and session policies limit.
+    Role,
+    /// By the requester's own name or by `*`.
+    Direct,
+}
+
+impl Principals {
+    /// Reads the element. (IAM User Guide: Principal, `NotPrincipal`.)
+    pub(super) fn parse(value: &Value, negated: bool, kind: PolicyKind) -> Result<Self, MalformedPolicy> {
+        if value.as_str() == Some("*") {
+            return Ok(Self { negated, names: vec![Name::Everyone] });
+        }
+        if value.is_string() {
+            return Err(MalformedPolicy::here("must be '*' or an object"));
+        }
+        let types: &[&str] = match kind {
+            PolicyKind::Trust => &["AWS", "Federated", "Service"],
+            _ => &["AWS", "CanonicalUser", "Service"],
+        };
+        let mut names = Vec::new();
+        for (name, value) in members(value, types)? {
+            let read = match name.as_str() {
+                "AWS" => aws,
+                "Federated" => federated,
+                "Service" => service,
+                _ => canonical_user,
+            };
+            names.extend(texts(value, read).map_err(|fault| fault.within(name))?);
+        }
+        if names.is_empty() {
+            return Err(MalformedPolicy::here("must not be empty"));
+        }
+        Ok(Self { negated, names })
+    }
+
+    /// How the element reaches the requester, if it does.
+    pub(super) fn reach(&self, requester: &Requester<'_>, effect: StatementEffect) -> Option<Standing> {
+        if self.negated {
+            return (!self.exempt(requester)).then_some(Standing::Direct);
+        }
+        self.names.iter().filter_map(|name| name.reaches(requester, effect)).max()
+    }
+
+    /// Whether `NotPrincipal` leaves the requester alone: it names the requester
+    /// and everything the requester is part of, as the page on `NotPrincipal`
+    /// tells to write it. What it leaves out is denied.
+    fn exempt(&self, requester: &Requester<'_>) -> bool {
+        let named = |name: Name| self.names.contains(&name);
+        if named(Name::Everyone) {
+            return true;
+        }
+        let every_aws = named(Name::EveryAws);
+        match *requester {
+            Requester::Anonymous => every_aws,
+            Requester::Root { account } => every_aws || named(Name::Account(account.clone())),
+            Requester::User { account, arn } => {
+                every_aws || named(Name::User(arn.to_owned())) && named(Name::Account(account.clone()))
+            }
+            Requester::Session { account, role_arn, session_arn } => {
+                let session = named(Name::Session(session_arn.to_owned())) && named(Name::Role(role_arn.to_owned()));
+                every_aws || session && named(Name::Account(account.clone()))
+            }
+            Requester::Federated { provider } => named(Name::Federated(provider.to_owned())),
+            Requester::Service { name } => named(Name::Service(name.to_owned())),
+        }
+    }
+
+    /// Whether the element names the federated provider.
+    pub(super) fn name_provider(&self, provider: &str) -> bool {
+        !self.negated && self.names.iter().any(|name| matches!(name, Name::Federated(named) if named == provider))
+    }
+}
+
+impl Name {
+    fn reaches(&self, requester: &Requester<'_>, effect: StatementEffect) -> Option<Standing> {
+        let by = |matches: bool, standing: Standing| matches.then_some(standing);
+        match (self, *requester) {
+            // Whoever forbids something to everyone means everyone.
+            (Self::Everyone | Self::EveryAws, _) if effect == StatementEffect::Deny => Some(Standing::Direct),
+            // A token of any issuer is not a principal yet: its provider has to be named.
+            (Self::Everyone | Self::EveryAws, Requester::Federated { .. })
+            | (Self::EveryAws, Requester::Service { .. }) => None,
+            (Self::Everyone | Self::EveryAws, _) => Some(Standing::Direct),
+            (Self::Account(named), _) => by(requester.account() == Some(named), Standing::Account),
+            (Self::User(named), Requester::User { arn, .. }) => by(named == arn, Standing::Direct),
+            (Self::Role(named), Requester::Session { role_arn, .. }) => by(named == role_arn, Standing::Role),
+            (Self::Session(named), Requester::Session { session_arn, .. }) => {
+                by(named == session_arn, Standing::Direct)
+            }
+            (Self::Federated(named), Requester::Federated { provider }) => by(named == provider, Standing::Direct),
+            (Self::Service(named), Requester::Service { name }) => by(named == name, Standing::Direct),
+            _ => None,
+        }
+    }
+}
+
+fn aws(text: &str) -> Result<Name, MalformedPolicy> {
+    if text == "*" {
+        return Ok(Name::EveryAws);
+    }
+    if let Ok(account) = AccountId::parse(text) {
+        return Ok(Name::Account(account));
+    }
+    if text.contains(['*', '?']) {
+        return Err(MalformedPolicy::here(format!("'{}' has a wildcard; only '*' alone may", quoted(text))));
+    }
+    arn(text).ok_or_else(|| {
+        MalformedPolicy::here(format!(
+            "'{}' must be '*', an account, or the ARN of an account, a user, a role or a session",
+            quoted(text)
+        ))
+    })
+}
+
+fn arn(text: &str) -> Option<Name> {
+    let mut parts = text.splitn(6, ':');
+    let (arn, partition, service, region) = (parts.next()?, parts.next()?, parts.next()?, parts.next()?);
+    let (account, resource) = (AccountId::parse(parts.next()?).ok()?, parts.next()?);
+    if arn != "arn" || !matches!(partition, "aws" | "aws-cn" | "aws-us-gov") || !region.is_empty() {
+        return None;
+    }
+    let whole = text.to_owned();
+    let is_name =
+        |name: &str| !name.is_empty() && !name.ends_with('/') && name.bytes().all(|byte| byte.is_ascii_graphic());
+    match (service, resource.split_once('/')) {
+        ("iam", None) if resource == "root" => Some(Name::Account(account)),
+        ("iam", Some(("user", name))) if is_name(name) => Some(Name::User(whole)),
+        ("iam", Some(("role", name))) if is_name(name) => Some(Name::Role(whole)),
+        ("sts", Some(("assumed-role", rest))) => {
+            let (role, session) = rest.split_once('/')?;
+            (is_name(role) && is_name(session) && !session.contains('/')).then_some(Name::Session(whole))
+        }
+        _ => None,
+    }
+}
+
+/// An identity provider of the account, or one of those that need no provider.
+fn federated(text: &str) -> Result<Name, MalformedPolicy> {
+    let is_plain = !text.contains(['*', '?']) && text.bytes().all(|byte| byte.is_ascii_graphic());
+    let mut parts = text.splitn(6, ':');
+    let is_provider = parts.next() == Some("arn")
+        && parts.next().is_some_and(|partition| matches!(partition, "aws" | "aws-cn" | "aws-us-gov"))
+        && parts.next() == Some("iam")
+        && parts.next() == Some("")
+        && parts.next().is_some_and(|account| AccountId::parse(account).is_ok())
+        && parts
+            .next()
+            .and_then(|resource| resource.split_once('/'))
+            .is_some_and(|(kind, name)| matches!(kind, "oidc-provider" | "saml-provider") && !name.is_empty());
+    if is_plain && (is_provider || is_host(text)) {
+        return Ok(Name::Federated(text.to_owned()));
+    }
+    Err(MalformedPolicy::here(format!("'{}' must be the ARN or the host of an identity provider", quoted(text))))
+}
+
+fn service(text: &str) -> Result<Name, MalformedPolicy> {
+    if is_host(text) {
+        return Ok(Name::Service(text.to_owned()));
+    }
+    Err(MalformedPolicy::here(format!("'{}' must be a service such as ecr.amazonaws.com", quoted(text))))
+}
+
+fn canonical_user(text: &str) -> Result<Name, MalformedPolicy> {
+    if text.len() == 64 && text.bytes().all(|byte| byte.is_ascii_hexdigit()) {
+        return Ok(Name::Nobody);
+    }
+    Err(MalformedPolicy::here(format!("'{}' must be the 64 hexadecimal digits of a canonical user", quoted(text))))
+}
+
+fn is_host(text: &str) -> bool {
+    let is_label = |label: &str| {
+        !label.is_empty() && label.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_'))
+    };
+    text.contains('.') && text.split('.').all(is_label)
+}
