@@ -37,8 +37,9 @@ fn element(xml: &str) -> Result<(Element, &str), String> {
     let mut element = Element { name: name.to_owned(), text: String::new(), children: Vec::new() };
     loop {
         let start = rest.find('<').ok_or("an element without end")?;
-        element.text += &text(&rest[..start])?;
-        rest = &rest[start..];
+        let (before, tag) = rest.split_at(start);
+        element.text += &text(before)?;
+        rest = tag;
         if let Some(closing) = rest.strip_prefix("</") {
             let rest = closing.strip_prefix(name).and_then(|rest| rest.strip_prefix('>'));
             return Ok((element, rest.ok_or_else(|| format!("{name} is closed by another"))?));
