@@ -82,13 +82,17 @@ pub fn codes(error: &Error) -> Codes {
         Error::UploadBusy { .. } => codes("InvalidLayerPartException", "BLOB_UPLOAD_INVALID", S::RANGE_NOT_SATISFIABLE),
         Error::EmptyUpload { .. } => codes("EmptyUploadException", "BLOB_UPLOAD_INVALID", S::BAD_REQUEST),
         Error::UploadNotFound { .. } => codes("UploadNotFoundException", "BLOB_UPLOAD_UNKNOWN", S::NOT_FOUND),
-        Error::BodyIncomplete { .. } => codes("SerializationException", "SIZE_INVALID", S::BAD_REQUEST),
-        Error::BodyTooLarge { .. } => codes("SerializationException", "SIZE_INVALID", S::PAYLOAD_TOO_LARGE),
+        Error::BodyIncomplete { .. } => {
+            codes("SerializationException", "SIZE_INVALID", S::BAD_REQUEST).with_query("MalformedInput", S::BAD_REQUEST)
+        }
+        Error::BodyTooLarge { .. } => codes("SerializationException", "SIZE_INVALID", S::PAYLOAD_TOO_LARGE)
+            .with_query("RequestEntityTooLarge", S::PAYLOAD_TOO_LARGE),
         Error::RangeNotSatisfiable { .. } => {
             codes("InvalidParameterException", "RANGE_INVALID", S::RANGE_NOT_SATISFIABLE)
         }
 
-        Error::InvalidParameter { .. } => codes("InvalidParameterException", "UNSUPPORTED", S::BAD_REQUEST),
+        Error::InvalidParameter { .. } => codes("InvalidParameterException", "UNSUPPORTED", S::BAD_REQUEST)
+            .with_query("ValidationError", S::BAD_REQUEST),
         Error::Serialization { .. } => {
             codes("SerializationException", "UNSUPPORTED", S::BAD_REQUEST).with_query("MalformedInput", S::BAD_REQUEST)
         }

@@ -1,4 +1,5 @@
-//! The two wire protocols: OCI Distribution and the AWS APIs.
+//! The wire protocols: OCI Distribution and the AWS APIs, which speak JSON (ECR)
+//! or Query (IAM and STS).
 //!
 //! Invariant: nothing here does IO or reads a clock; time is an argument.
 //! Invariant: what a request says is parsed here, completely, before anything

@@ -344,11 +344,14 @@ fn wrong_types_are_unreadable_before_constraints_are_checked() {
     assert_eq!(error.to_string(), "duplicate key 'a'");
 }
 
-static TEXT: Shape =
-    Shape { name: "Text", kind: Kind::String { length: Bounds::at_most(3), pattern: None, values: &[] } };
-static BYTES: Shape = Shape { name: "Bytes", kind: Kind::Blob { length: Bounds::between(1, 2) } };
-static DOUBLE: Shape = Shape { name: "Score", kind: Kind::Double };
-static TEXTS: Shape = Shape { name: "Texts", kind: Kind::Map { key: &TEXT, value: &TEXT } };
+static TEXT: Shape = Shape {
+    name: "Text",
+    kind: Kind::String { length: Bounds::at_most(3), pattern: None, values: &[] },
+    sensitive: false,
+};
+static BYTES: Shape = Shape { name: "Bytes", kind: Kind::Blob { length: Bounds::between(1, 2) }, sensitive: false };
+static DOUBLE: Shape = Shape { name: "Score", kind: Kind::Double, sensitive: false };
+static TEXTS: Shape = Shape { name: "Texts", kind: Kind::Map { key: &TEXT, value: &TEXT }, sensitive: false };
 static ALL_KINDS: Shape = Shape {
     name: "AllKinds",
     kind: Kind::Structure {
@@ -358,6 +361,7 @@ static ALL_KINDS: Shape = Shape {
             Member::optional("score", &DOUBLE),
         ],
     },
+    sensitive: false,
 };
 
 #[test]
