@@ -9,6 +9,7 @@ use aws_smithy_http_client::tls::{Provider, rustls_provider::CryptoMode};
 use aws_smithy_runtime_api::client::http::SharedHttpClient;
 use ironwharf_model::{Region, Result};
 
+use crate::key_secrets::KeySecrets;
 use crate::objects::Objects;
 use crate::sealing::SealingKeys;
 use crate::table::Table;
@@ -52,6 +53,8 @@ pub struct Cloud {
     pub objects: Objects,
     /// Sealing keys.
     pub sealing: SealingKeys,
+    /// The secrets of access keys.
+    pub key_secrets: KeySecrets,
 }
 
 impl Cloud {
@@ -104,8 +107,9 @@ impl Cloud {
         let table = Table::new(aws_sdk_dynamodb::Client::from_conf(dynamodb.build()), config.table);
         let objects = Objects::new(aws_sdk_s3::Client::from_conf(s3.build()), config.bucket);
         let kms = aws_sdk_kms::Client::from_conf(kms.build());
+        let key_secrets = KeySecrets::new(kms.clone(), config.kms_key.clone());
         let sealing = SealingKeys::new(kms, config.kms_key, table.clone(), config.region.clone());
-        Self { region: config.region, table, objects, sealing }
+        Self { region: config.region, table, objects, sealing, key_secrets }
     }
 
     /// Creates the table, the bucket and the key if they are not there.

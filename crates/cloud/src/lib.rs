@@ -6,12 +6,14 @@
 //! below the SDK, at its HTTP client.
 
 pub mod connect;
+pub mod key_secrets;
 pub mod objects;
 pub mod random;
 pub mod sealing;
 pub mod table;
 
 pub use connect::{Cloud, CloudConfig, HttpClients};
+pub use key_secrets::{KeySecrets, SealedSecret};
 pub use objects::{Objects, PresignHost};
 pub use sealing::SealingKeys;
 pub use table::Table;

@@ -110,7 +110,7 @@ impl SealingKeys {
 }
 
 /// A fault of KMS, for the log.
-fn service_error<E>(operation: &str, error: &SdkError<E>) -> Error
+pub(crate) fn service_error<E>(operation: &str, error: &SdkError<E>) -> Error
 where
     E: std::error::Error + Send + Sync + 'static,
 {

@@ -68,6 +68,11 @@ impl Regions for EmbeddedRegions {
     ) -> Pin<Box<dyn Future<Output = Result<Option<Cloud>>> + Send + 'a>> {
         Box::pin(self.open_region(region, create))
     }
+
+    fn existing(&self) -> Result<Vec<Region>> {
+        let names = self.embedded.existing_regions().map_err(Error::internal)?;
+        names.iter().map(|name| Region::parse(name)).collect()
+    }
 }
 
 /// Regions of another endpoint, such as `LocalStack`.
@@ -96,5 +101,9 @@ impl Regions for EndpointRegions {
             }
             Ok(Some(cloud))
         })
+    }
+
+    fn existing(&self) -> Result<Vec<Region>> {
+        Ok(vec![self.region.clone()])
     }
 }

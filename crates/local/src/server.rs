@@ -20,7 +20,7 @@ use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto;
 use hyper_util::server::graceful::GracefulShutdown;
 use ironwharf_model::{AccountId, Region};
-use ironwharf_registry::{App, AppConfig, Body, Regions, RegistryHost, RootCredentials, body};
+use ironwharf_registry::{App, AppConfig, Body, ClientAddress, Regions, RegistryHost, RootCredentials, body};
 use tokio::io::AsyncWriteExt as _;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::signal::unix::{SignalKind, signal};
@@ -79,6 +79,12 @@ pub struct Server {
 struct Service {
     app: App,
     embedded: Option<Arc<Embedded>>,
+}
+
+/// The service as one client reaches it.
+struct Connection {
+    service: Service,
+    client: ClientAddress,
 }
 
 impl std::fmt::Debug for Service {
@@ -140,9 +146,11 @@ impl Server {
         let address = listener.local_addr().map_err(|error| format!("cannot listen: {error}"))?;
         let (regions, embedded) = open_regions(&options, counts)?;
         let default_host = || RegistryHost::parse(&format!("localhost:{}", address.port()), false);
+        let identity_region = identity_region(&options)?;
         let registry_host = options.registry_host.map_or_else(default_host, Ok)?;
         let RootKey { access_key_id, secret_access_key } = options.root;
         let config = AppConfig {
+            identity_region,
             region: options.region.clone(),
             registry_host,
             create_on_push: options.create_on_push,
@@ -180,8 +188,8 @@ impl Server {
                 accepted = listener.accept() => accepted,
                 () = &mut stop => break,
             };
-            let stream = match accepted {
-                Ok((stream, _)) => stream,
+            let (stream, client) = match accepted {
+                Ok((stream, client)) => (stream, ClientAddress(client.ip())),
                 Err(error) => {
                     // Out of file descriptors, usually: wait for some to come free.
                     tracing::warn!(%error, "cannot accept a connection");
@@ -189,7 +197,8 @@ impl Server {
                     continue;
                 }
             };
-            let (service, http, watcher) = (service.clone(), Arc::clone(&http), graceful.watcher());
+            let service = Connection { service: service.clone(), client };
+            let (http, watcher) = (Arc::clone(&http), graceful.watcher());
             let mut stopped = stopped.clone();
             tokio::spawn(async move {
                 // A connection that has not said anything is nothing to wait for.
@@ -230,6 +239,15 @@ async fn plain(mut stream: TcpStream) -> Option<TcpStream> {
     Some(stream)
 }
 
+/// Where accounts, users and policies are kept. In a data folder that is the
+/// same Region whatever `--region` says today.
+fn identity_region(options: &ServeOptions) -> Result<Region, Sentence> {
+    match options.endpoint_url {
+        None => Region::parse("us-east-1").map_err(|error| error.to_string()),
+        Some(_) => Ok(options.region.clone()),
+    }
+}
+
 /// Where Regions come from, and the embedded services if it is from them.
 type RegionSource = (Box<dyn Regions>, Option<Arc<Embedded>>);
 
@@ -245,13 +263,14 @@ fn open_regions(options: &ServeOptions, counts: Option<CallCounts>) -> Result<Re
     Ok((Box::new(EmbeddedRegions { embedded: Arc::clone(&embedded), counts }), Some(embedded)))
 }
 
-impl hyper::service::Service<Request<Incoming>> for Service {
+impl hyper::service::Service<Request<Incoming>> for Connection {
     type Response = Response<Body>;
     type Error = Infallible;
     type Future = Pin<Box<dyn Future<Output = Result<Response<Body>, Infallible>> + Send>>;
 
-    fn call(&self, request: Request<Incoming>) -> Self::Future {
-        let task = tokio::spawn(self.clone().answer(request));
+    fn call(&self, mut request: Request<Incoming>) -> Self::Future {
+        request.extensions_mut().insert(self.client);
+        let task = tokio::spawn(self.service.clone().answer(request));
         Box::pin(async move {
             Ok(task.await.unwrap_or_else(|error| {
                 tracing::error!(%error, "a request ended without an answer");

@@ -483,7 +483,7 @@ pub enum Error {
         message: String,
     },
     /// The caller is known and may not do this.
-    #[error("User: {principal} is not authorized to perform: {action} on resource: {resource} because {reason}")]
+    #[error("User: {principal} is not authorized to perform: {action} on resource: {resource} {reason}")]
     AccessDenied {
         /// Who.
         principal: String,
@@ -491,7 +491,7 @@ pub enum Error {
         action: String,
         /// On which ARN.
         resource: String,
-        /// Why not.
+        /// Why not: `because …` or `with an explicit deny in …`.
         reason: String,
     },
 

@@ -1,4 +1,6 @@
-//! Who is asking, and of which registry: accounts, Regions, principals.
+//! Whose a registry is, and where: accounts and Regions.
+
+use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, Result};
 
@@ -6,7 +8,8 @@ use crate::error::{Error, Result};
 ///
 /// Invariant: exactly 12 ASCII digits. Every tenant key prefix is built from
 /// this type, so a wildcard or a separator can never reach a key builder.
-#[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
 pub struct AccountId(String);
 
 impl AccountId {
@@ -25,6 +28,20 @@ impl AccountId {
     #[must_use]
     pub fn as_str(&self) -> &str {
         &self.0
+    }
+}
+
+impl TryFrom<String> for AccountId {
+    type Error = Error;
+
+    fn try_from(text: String) -> Result<Self> {
+        Self::parse(&text)
+    }
+}
+
+impl From<AccountId> for String {
+    fn from(account: AccountId) -> Self {
+        account.0
     }
 }
 
@@ -60,34 +77,6 @@ impl Region {
     #[must_use]
     pub fn as_str(&self) -> &str {
         &self.0
-    }
-}
-
-/// An authenticated caller.
-///
-/// For now the only kind is the root of an account; users, roles and sessions
-/// join here with the identity service.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub struct Principal {
-    /// The account the caller belongs to.
-    pub account: AccountId,
-    /// The caller's ARN, as policies and messages name it.
-    pub arn: String,
-    /// The access key the request (or the login token) was made with.
-    pub access_key_id: String,
-}
-
-impl Principal {
-    /// The root of `account`, holding `access_key_id`.
-    #[must_use]
-    pub fn root(account: AccountId, access_key_id: impl Into<String>) -> Self {
-        Self { arn: format!("arn:aws:iam::{account}:root"), account, access_key_id: access_key_id.into() }
-    }
-
-    /// Whether this is its account's root.
-    #[must_use]
-    pub fn is_root(&self) -> bool {
-        self.arn == format!("arn:aws:iam::{}:root", self.account)
     }
 }
 

@@ -5,6 +5,7 @@
 //! Invariant: a value of one of these types is valid; there is no other way to
 //! make one than its `parse`. Storage keys are only ever built from them.
 
+pub mod access_key;
 pub mod arn;
 pub mod digest;
 pub mod error;
@@ -12,15 +13,18 @@ pub mod identity;
 pub mod manifest;
 pub mod media_type;
 pub mod mutability;
+pub mod principal;
 pub mod repository;
 pub mod strict_json;
 pub mod tag;
 
+pub use access_key::{AccessKeyKind, access_key_id, account_of_access_key};
 pub use arn::RepositoryArn;
 pub use digest::{Algorithm, Digest};
 pub use error::{Error, Result};
-pub use identity::{AccountId, Principal, Region};
+pub use identity::{AccountId, Region};
 pub use manifest::Manifest;
 pub use mutability::TagMutability;
+pub use principal::{Principal, PrincipalKind};
 pub use repository::RepositoryName;
 pub use tag::{ImageIdentifier, Reference, Tag};

@@ -8,10 +8,13 @@ use http::{Method, Request, Response, StatusCode};
 use ironwharf_cloud::random;
 use ironwharf_model::{Error, Result};
 use ironwharf_wire::error;
+use ironwharf_wire::query::Service;
+use tokio::sync::OnceCell;
 use tracing::Instrument as _;
 
 use crate::body::{self, Body};
 use crate::config::AppConfig;
+use crate::identity::{self, Directory};
 use crate::region::{OpenRegions, Regions};
 use crate::{aws, oci};
 
@@ -30,20 +33,25 @@ pub struct App {
 struct Inner {
     config: AppConfig,
     regions: OpenRegions,
+    directory: OnceCell<Arc<Directory>>,
 }
 
 /// Which protocol a request speaks, which decides how its errors are sent.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy)]
 enum Protocol {
     Oci,
-    Aws,
+    /// AWS JSON 1.1: the ECR API, and that of the operator.
+    Json,
+    /// AWS Query: IAM and STS.
+    Query(Service),
 }
 
 impl App {
     /// A registry with this configuration.
     #[must_use]
     pub fn new(config: AppConfig, regions: Box<dyn Regions>) -> Self {
-        Self { inner: Arc::new(Inner { config, regions: OpenRegions::new(regions) }) }
+        let (regions, directory) = (OpenRegions::new(regions), OnceCell::new());
+        Self { inner: Arc::new(Inner { config, regions, directory }) }
     }
 
     pub(crate) fn config(&self) -> &AppConfig {
@@ -52,6 +60,17 @@ impl App {
 
     pub(crate) fn regions(&self) -> &OpenRegions {
         &self.inner.regions
+    }
+
+    /// Who there is, and what they may do.
+    pub(crate) async fn directory(&self) -> Result<Arc<Directory>> {
+        let opened = self.inner.directory.get_or_try_init(|| async {
+            let region = &self.config().identity_region;
+            let home = self.regions().get(region, true).await?;
+            let home = home.ok_or_else(|| Error::internal(format!("the identity Region {region} is not served")))?;
+            Ok::<_, Error>(Arc::new(Directory::new(home, self.config().roots.clone())))
+        });
+        opened.await.map(Arc::clone)
     }
 
     /// Opens a Region ahead of the first request for it.
@@ -67,7 +86,7 @@ impl App {
         let path = ironwharf_model::error::quoted(request.uri().path());
         let span = tracing::info_span!("request", id = %request_id, %method, path);
         let started = Instant::now();
-        let mut response = self.route(request).instrument(span.clone()).await;
+        let mut response = self.route(request, &request_id).instrument(span.clone()).await;
         if let Ok(value) = HeaderValue::from_str(&request_id) {
             response.headers_mut().insert(REQUEST_ID, value);
         }
@@ -77,15 +96,18 @@ impl App {
         response
     }
 
-    async fn route(&self, request: Request<Body>) -> Response<Body> {
+    async fn route(&self, request: Request<Body>, request_id: &str) -> Response<Body> {
         let (parts, mut body) = request.into_parts();
         let path = parts.uri.path();
         let (protocol, answer) = if path == "/v2" || path.starts_with("/v2/") {
             (Protocol::Oci, oci::answer(self, &parts, &mut body).await)
         } else if path == "/healthz" {
             (Protocol::Oci, health(&parts.method))
+        } else if path == "/" && identity::query_api::is_query(&parts) {
+            let (service, answer) = identity::query_api::answer(self, &parts, &mut body, request_id).await;
+            (Protocol::Query(service), answer)
         } else if path == "/" && parts.method == Method::POST {
-            (Protocol::Aws, aws::answer(self, &parts, &mut body).await)
+            (Protocol::Json, aws::answer(self, &parts, &mut body).await)
         } else {
             (Protocol::Oci, Err(Error::RouteNotFound { path: path.to_owned() }))
         };
@@ -93,16 +115,22 @@ impl App {
             Ok(response) => response,
             Err(error) => {
                 body::drain(&mut body).await;
-                self.error_response(protocol, &parts, &error)
+                self.error_response(protocol, &parts, &error, request_id)
             }
         };
-        if protocol == Protocol::Oci {
+        if matches!(protocol, Protocol::Oci) {
             response.headers_mut().insert(API_VERSION, HeaderValue::from_static("registry/2.0"));
         }
         response
     }
 
-    fn error_response(&self, protocol: Protocol, parts: &http::request::Parts, error: &Error) -> Response<Body> {
+    fn error_response(
+        &self,
+        protocol: Protocol,
+        parts: &http::request::Parts,
+        error: &Error,
+        request_id: &str,
+    ) -> Response<Body> {
         if let Error::Internal(source) = error {
             tracing::error!(error = source.as_ref() as &dyn std::error::Error, "internal error");
         } else {
@@ -110,10 +138,11 @@ impl App {
         }
         let codes = error::codes(error);
         let (status, content_type, body) = match protocol {
-            Protocol::Oci => (codes.oci_status, "application/json", error::oci_body(error)),
-            Protocol::Aws => (codes.aws_status, "application/x-amz-json-1.1", error::aws_body(error)),
+            Protocol::Oci => (codes.oci_status, "application/json", error::oci_body(error).to_string()),
+            Protocol::Json => (codes.aws_status, "application/x-amz-json-1.1", error::aws_body(error).to_string()),
+            Protocol::Query(service) => (codes.query_status, "text/xml", service.error(error, request_id)),
         };
-        let body = if parts.method == Method::HEAD { body::empty() } else { body::full(body.to_string()) };
+        let body = if parts.method == Method::HEAD { body::empty() } else { body::full(body) };
         let mut response = Response::new(body);
         *response.status_mut() = status;
         let headers = response.headers_mut();

@@ -1,20 +1,33 @@
-//! Who sent a request: a SigV4 signature on the API, a login token on the
+//! Who sent a request: a SigV4 signature on the APIs, a login token on the
 //! data plane.
+//!
+//! Invariant: whatever proves who somebody is, they are looked up before they
+//! may do anything: a key, a user, a role or an account that is gone, switched
+//! off or revoked ends access however good its credentials were.
 
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use http::HeaderMap;
-use http::header::AUTHORIZATION;
+use http::header::{AUTHORIZATION, USER_AGENT};
+use http::request::Parts;
 use ironwharf_model::error::SignatureFailure;
-use ironwharf_model::{AccountId, Error, Principal, Region, Result};
-use ironwharf_wire::seal::SealedToken;
-use ironwharf_wire::sigv4::{self, SigV4Error};
+use ironwharf_model::{Error, Principal, PrincipalKind, Region, Result};
+use ironwharf_wire::seal::{Bearer, SealedSession, SealedToken, SessionClaims, TokenClaims};
+use ironwharf_wire::sigv4::{self, Claim, SigV4Error};
 use time::OffsetDateTime;
 
-use crate::config::{AppConfig, RootCredentials};
-use crate::region::{OpenRegions, RegionState};
+use crate::app::App;
+use crate::identity::grants::NamedPolicy;
+use crate::identity::{Directory, Grants};
+use crate::region::RegionState;
+
+/// The address of whoever sent a request, as an extension of it. Whoever
+/// accepts the connection sets it; no header does.
+#[derive(Clone, Copy, Debug)]
+pub struct ClientAddress(pub IpAddr);
 
 /// An authenticated request's sender, and where the request goes.
 pub struct Caller {
@@ -22,7 +35,37 @@ pub struct Caller {
     pub principal: Principal,
     /// When the request arrived.
     pub now: OffsetDateTime,
+    /// What the credentials say besides.
+    pub(crate) bearer: Bearer,
+    /// What the caller's own policies say.
+    pub(crate) grants: Arc<Grants>,
+    /// The policies of the caller's session, which narrow the others.
+    pub(crate) session_policies: Vec<NamedPolicy>,
+    /// Where the request comes from.
+    pub(crate) origin: Origin,
+    /// The registry that a host without an account leads to.
+    pub(crate) registry: ironwharf_model::AccountId,
     pub(crate) region: Arc<RegionState>,
+    pub(crate) directory: Arc<Directory>,
+}
+
+/// Where a request comes from, as conditions of policies can ask.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Origin {
+    pub(crate) source_ip: Option<IpAddr>,
+    pub(crate) user_agent: Option<String>,
+    pub(crate) secure: bool,
+}
+
+impl Origin {
+    pub(crate) fn of(app: &App, parts: &Parts) -> Self {
+        let user_agent = parts.headers.get(USER_AGENT).and_then(|value| value.to_str().ok());
+        Self {
+            source_ip: parts.extensions.get::<ClientAddress>().map(|address| address.0),
+            user_agent: user_agent.map(|agent| agent.chars().take(256).collect()),
+            secure: app.config().registry_host.scheme() == "https",
+        }
+    }
 }
 
 impl Caller {
@@ -41,37 +84,104 @@ impl Caller {
     }
 }
 
-/// The SigV4 service name of the ECR API.
-const SERVICE: &str = "ecr";
-
-fn root_with_key<'a>(config: &'a AppConfig, access_key_id: &str) -> Option<&'a RootCredentials> {
-    config.roots.iter().find(|root| root.access_key_id == access_key_id)
+/// What a signed request proved.
+enum Proof {
+    /// The key of a user or root.
+    Key(Bearer),
+    /// A session that has not ended.
+    Session(SessionClaims),
 }
 
 /// Verifies the signature of an API request. Its Region is the one in the
 /// signature's scope.
 pub(crate) async fn by_signature(
-    config: &AppConfig,
-    regions: &OpenRegions,
+    app: &App,
+    parts: &Parts,
     request: &sigv4::Request<'_>,
+    services: &[&str],
     now: OffsetDateTime,
 ) -> Result<Caller> {
-    let expectations = sigv4::Expectations { services: &[SERVICE], now };
+    let expectations = sigv4::Expectations { services, now };
     let unverified = sigv4::parse(request, &expectations).map_err(|error| refused(&error))?;
-    let claim = unverified.claim();
-    let root = root_with_key(config, &claim.access_key_id);
-    unverified.verify(root.map(|root| root.secret_access_key.as_str())).map_err(|error| refused(&error))?;
-    // A root key is not temporary: with a session token it is not itself.
-    let root =
-        root.filter(|_| claim.session_token.is_none()).ok_or_else(|| refused(&SigV4Error::UnrecognizedClient))?;
+    let directory = app.directory().await?;
+    let (proof, secret) = proof(&directory, unverified.claim(), now.unix_timestamp()).await?.unzip();
+    let claim = unverified.claim().clone();
+    unverified.verify(secret.as_deref()).map_err(|error| refused(&error))?;
+    let unknown = || refused(&SigV4Error::UnrecognizedClient);
+    let bearer = match proof.ok_or_else(unknown)? {
+        Proof::Key(bearer) => bearer,
+        Proof::Session(claims) if claims.expires_at_s <= now.unix_timestamp() => {
+            let message = "The security token included in the request is expired".to_owned();
+            return Err(Error::Signature { failure: SignatureFailure::Expired, message });
+        }
+        Proof::Session(claims) => claims.bearer,
+    };
     let not_served = || Error::Signature {
         failure: SignatureFailure::Invalid,
         message: format!("Credential should be scoped to a Region that is served, not '{}'.", claim.region),
     };
     let region = Region::parse(&claim.region).map_err(|_| not_served())?;
-    let region = regions.get(&region, true).await?.ok_or_else(not_served)?;
-    let principal = Principal::root(root.account.clone(), &root.access_key_id);
-    Ok(Caller { principal, now, region })
+    let grants = standing(&directory, &bearer, bearer.issued_at_s).await?.ok_or_else(unknown)?;
+    // Only now: what an unknown caller names is not worth a Region.
+    let region = app.regions().get(&region, true).await?.ok_or_else(not_served)?;
+    let registry = bearer.principal.account.clone();
+    caller(bearer, grants, registry, Origin::of(app, parts), region, directory, now).await
+}
+
+/// What the request's credentials would prove, and the secret that does it.
+async fn proof(directory: &Directory, claim: &Claim, now_s: i64) -> Result<Option<(Proof, String)>> {
+    let Some(token) = &claim.session_token else {
+        let key = directory.key(&claim.access_key_id, now_s, &claim.region, &claim.service).await?;
+        let Some(key) = key else { return Ok(None) };
+        let principal = match &key.user {
+            None => Principal::root(key.account.clone(), &claim.access_key_id),
+            Some(name) => {
+                let Some(user) = directory.user(&key.account, name).await? else { return Ok(None) };
+                let (path, id) = (user.path.clone(), user.id.clone());
+                let kind = PrincipalKind::User { path, name: name.clone(), id };
+                Principal { account: key.account.clone(), kind, access_key_id: claim.access_key_id.clone() }
+            }
+        };
+        return Ok(Some((Proof::Key(Bearer::new(principal, now_s)), key.secret.clone())));
+    };
+    let Ok(sealed) = SealedSession::parse(token) else { return Ok(None) };
+    let home = directory.home();
+    if sealed.header.region != home.cloud.region.as_str() {
+        return Ok(None);
+    }
+    let Some(key) = home.keyring.of_day(sealed.header.day, now_s).await? else { return Ok(None) };
+    let Ok(claims) = key.open_session(&sealed) else { return Ok(None) };
+    if claims.bearer.principal.access_key_id != claim.access_key_id {
+        return Ok(None);
+    }
+    let secret = key.session_secret(&claim.access_key_id);
+    Ok(Some((Proof::Session(claims), secret)))
+}
+
+/// What a bearer may do, if its credentials, issued at `issued_at_s`, are
+/// still good.
+async fn standing(directory: &Directory, bearer: &Bearer, issued_at_s: i64) -> Result<Option<Arc<Grants>>> {
+    let Some(account) = directory.account(&bearer.principal.account).await? else { return Ok(None) };
+    let Some(grants) = directory.grants(&bearer.principal).await? else { return Ok(None) };
+    let revoked = account.revoked_before_s.max(grants.revoked_before_s) > issued_at_s;
+    Ok((account.active && !revoked).then_some(grants))
+}
+
+async fn caller(
+    bearer: Bearer,
+    grants: Arc<Grants>,
+    registry: ironwharf_model::AccountId,
+    origin: Origin,
+    region: Arc<RegionState>,
+    directory: Arc<Directory>,
+    now: OffsetDateTime,
+) -> Result<Caller> {
+    let mut session_policies = Vec::with_capacity(bearer.session_policies.len());
+    for policy in &bearer.session_policies {
+        session_policies.push(directory.session_policy(&bearer.principal.account, policy).await?);
+    }
+    let principal = bearer.principal.clone();
+    Ok(Caller { principal, now, bearer, grants, session_policies, origin, registry, region, directory })
 }
 
 fn refused(error: &SigV4Error) -> Error {
@@ -88,31 +198,39 @@ fn refused(error: &SigV4Error) -> Error {
 ///
 /// No credentials, or none of the right form, are answered with the challenge;
 /// a token that is not (any more) good is refused, as ECR does.
-pub(crate) async fn by_token(
-    config: &AppConfig,
-    regions: &OpenRegions,
-    headers: &HeaderMap,
-    now: OffsetDateTime,
-) -> Result<Caller> {
-    let password = basic_password(headers)?;
+pub(crate) async fn by_token(app: &App, parts: &Parts, now: OffsetDateTime) -> Result<Caller> {
+    let password = basic_password(&parts.headers)?;
     let token = SealedToken::parse(&password).map_err(|_| Error::TokenRefused)?;
     let region = Region::parse(&token.header.region).map_err(|_| Error::TokenRefused)?;
-    let region = regions.get(&region, false).await?.ok_or(Error::TokenRefused)?;
+    let region = app.regions().get(&region, false).await?.ok_or(Error::TokenRefused)?;
     let now_s = now.unix_timestamp();
     let key = region.keyring.of_day(token.header.day, now_s).await?.ok_or(Error::TokenRefused)?;
     let claims = key.open_token(&token).map_err(|_| Error::TokenRefused)?;
     if claims.expires_at_s <= now_s || claims.issued_at_s > now_s + 300 {
         return Err(Error::TokenRefused);
     }
-    let account = AccountId::parse(&claims.account).map_err(|_| Error::TokenRefused)?;
-    // The token is as good as the key it was asked for with.
-    let key_is_known = root_with_key(config, &claims.access_key_id).is_some_and(|root| root.account == account);
-    if !key_is_known {
-        return Err(Error::TokenRefused);
-    }
-    let principal = Principal { account, arn: claims.principal, access_key_id: claims.access_key_id };
-    Ok(Caller { principal, now, region })
+    let directory = app.directory().await?;
+    let grants = token_standing(&directory, &claims, now_s).await?.ok_or(Error::TokenRefused)?;
+    let TokenClaims { bearer, registry, .. } = claims;
+    caller(bearer, grants, registry, Origin::of(app, parts), region, directory, now).await
 }
+
+/// What the bearer of a login token may do. The token is as good as the key it
+/// was asked for with.
+async fn token_standing(directory: &Directory, claims: &TokenClaims, now_s: i64) -> Result<Option<Arc<Grants>>> {
+    let Principal { account, access_key_id, .. } = &claims.bearer.principal;
+    if !access_key_id.starts_with(TEMPORARY) {
+        let key = directory.key(access_key_id, now_s, &claims.region, "ecr").await?;
+        if key.is_none_or(|key| key.account != *account) {
+            return Ok(None);
+        }
+    }
+    // Of a session, what was issued is the session, not the token.
+    standing(directory, &claims.bearer, claims.bearer.issued_at_s).await
+}
+
+/// What the ids of temporary credentials start with.
+const TEMPORARY: &str = "ASIA";
 
 /// The password of `Authorization: Basic AWS:<password>`.
 fn basic_password(headers: &HeaderMap) -> Result<String> {

@@ -1,10 +1,16 @@
 //! Who may do what: the one step between authentication and every handler.
 //!
 //! Invariant: a [`Permit`] is made here and nowhere else.
+//! Invariant: a refusal says the same whether or not its resource exists.
 
+use std::collections::BTreeMap;
 use std::fmt;
+use std::sync::Arc;
 
-use ironwharf_model::{AccountId, Error, RepositoryArn, RepositoryName, Result};
+use ironwharf_model::{AccountId, Error, PrincipalKind, Region, RepositoryArn, RepositoryName, Result, arn};
+use ironwharf_policy::iam::{Attached, Context, Decision, Policies, Policy, Request, Requester, decide};
+use time::OffsetDateTime;
+use time::format_description::well_known::Rfc3339;
 
 use crate::authenticate::Caller;
 
@@ -16,6 +22,11 @@ pub enum Resource {
         /// Its account.
         account: AccountId,
     },
+    /// All repositories of a registry (`repository/*`).
+    Catalog {
+        /// The registry's account.
+        account: AccountId,
+    },
     /// One repository.
     Repository {
         /// The registry's account.
@@ -23,14 +34,47 @@ pub enum Resource {
         /// The repository.
         name: RepositoryName,
     },
+    /// Something that is no registry's: a user, a role, an account.
+    Identity {
+        /// The account it belongs to.
+        account: AccountId,
+        /// Its ARN, or `*`.
+        arn: String,
+    },
 }
 
 impl Resource {
     const fn account(&self) -> &AccountId {
         match self {
-            Self::Registry { account } | Self::Repository { account, .. } => account,
+            Self::Registry { account }
+            | Self::Catalog { account }
+            | Self::Repository { account, .. }
+            | Self::Identity { account, .. } => account,
         }
     }
+
+    /// How policies and messages name it.
+    fn arn(&self, region: &Region) -> String {
+        match self {
+            Self::Registry { .. } => "*".to_owned(),
+            Self::Catalog { account } => {
+                format!("arn:{}:ecr:{region}:{account}:repository/*", arn::partition(region))
+            }
+            Self::Repository { account, name } => RepositoryArn { region, account, repository: name }.to_string(),
+            Self::Identity { arn, .. } => arn.clone(),
+        }
+    }
+}
+
+/// What an action is asked for with, besides its resource.
+#[derive(Clone, Debug, Default)]
+pub struct Details {
+    /// The resource tags in the request (`aws:RequestTag`, `aws:TagKeys`).
+    pub request_tags: Option<BTreeMap<String, String>>,
+    /// The tags of the resource (`aws:ResourceTag`), where it is no repository.
+    pub resource_tags: BTreeMap<String, String>,
+    /// Condition keys of the action's own.
+    pub keys: Vec<(&'static str, String)>,
 }
 
 /// That a caller may perform an action on a resource.
@@ -63,13 +107,23 @@ impl Permit {
     pub(crate) fn repository(&self) -> Result<&RepositoryName> {
         match &self.resource {
             Resource::Repository { name, .. } => Ok(name),
-            Resource::Registry { .. } => Err(Error::internal("an action on a registry asked for its repository")),
+            _ => Err(Error::internal("an action on a registry asked for its repository")),
         }
     }
 
     /// Whether the caller may perform another action on another resource too.
-    pub(crate) fn also(&self, action: &str, resource: &Resource) -> bool {
-        decide(&self.caller, action, resource).is_ok()
+    pub(crate) async fn also(&self, action: &str, resource: &Resource) -> Result<bool> {
+        match check(&self.caller, action, resource, &Details::default()).await {
+            Ok(()) => Ok(true),
+            Err(Error::AccessDenied { .. } | Error::AccountSuspended) => Ok(false),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Refuses what the caller may not do besides, with the same message as
+    /// [`authorize`].
+    pub(crate) async fn require(&self, action: &str, resource: &Resource, details: &Details) -> Result<()> {
+        check(&self.caller, action, resource, details).await
     }
 }
 
@@ -82,29 +136,170 @@ impl fmt::Debug for Permit {
 /// Decides whether `caller` may perform `action` (such as `ecr:PutImage`).
 ///
 /// # Errors
-/// [`Error::AccessDenied`], which says who may not do what to which resource.
-pub fn authorize(caller: Caller, action: &str, resource: Resource) -> Result<Permit> {
-    decide(&caller, action, &resource)?;
+/// [`Error::AccessDenied`], which says who may not do what to which resource,
+/// and which kind of policy decided.
+pub async fn authorize(caller: Caller, action: &str, resource: Resource, details: &Details) -> Result<Permit> {
+    check(&caller, action, &resource, details).await?;
     Ok(Permit { caller, resource })
 }
 
-/// The root of an account may do everything in its own registry, and nothing
-/// anywhere else. Policies join here.
-fn decide(caller: &Caller, action: &str, resource: &Resource) -> Result<()> {
-    let principal = &caller.principal;
-    if principal.is_root() && principal.account == *resource.account() {
-        return Ok(());
-    }
-    let resource = match resource {
-        Resource::Registry { .. } => "*".to_owned(),
-        Resource::Repository { account, name } => {
-            RepositoryArn { region: caller.region(), account, repository: name }.to_string()
+async fn check(caller: &Caller, action: &str, resource: &Resource, details: &Details) -> Result<()> {
+    let account = resource.account();
+    // A stranger's account that is suspended, or not there at all, has nothing
+    // to give; the caller's own was looked at when it was authenticated.
+    if *account != caller.principal.account {
+        let state = caller.directory.account(account).await?;
+        if !state.is_some_and(|state| state.active) {
+            return Err(denied(
+                caller,
+                action,
+                resource,
+                format!("because no resource-based policy allows the {action} action"),
+            ));
         }
+    }
+    let of_registry = match resource {
+        Resource::Identity { .. } => None,
+        _ => caller.region.registry_policy(account).await?,
     };
-    Err(Error::AccessDenied {
-        principal: principal.arn.clone(),
-        action: action.to_owned(),
-        resource,
-        reason: "no policy allows it".to_owned(),
-    })
+    let (of_repository, labels) = match resource {
+        Resource::Repository { account, name } => caller.region.access_of(account, name).await?,
+        _ => (None, BTreeMap::new()),
+    };
+    let policies = ResourcePolicies { repository: of_repository.as_deref(), registry: of_registry.as_deref() };
+    let decision = decide_with(caller, action, resource, details, &labels, policies);
+    if decision.is_allowed() { Ok(()) } else { Err(denied(caller, action, resource, decision.reason.to_string())) }
 }
+
+/// The policies on the side of the resource.
+#[derive(Clone, Copy, Default)]
+pub(crate) struct ResourcePolicies<'a> {
+    pub(crate) repository: Option<&'a Policy>,
+    pub(crate) registry: Option<&'a Policy>,
+}
+
+/// The decision under given resource policies: those that are there, or those
+/// that somebody is about to set.
+pub(crate) fn decide_with(
+    caller: &Caller,
+    action: &str,
+    resource: &Resource,
+    details: &Details,
+    labels: &BTreeMap<String, String>,
+    resource_policies: ResourcePolicies<'_>,
+) -> Decision {
+    let context = context(caller, resource, details, labels);
+    let (arn, issuer) = (caller.principal.arn(), caller.principal.issuer_arn());
+    let request = Request {
+        requester: requester(caller, &arn, &issuer),
+        action,
+        resource: &resource.arn(caller.region()),
+        resource_account: resource.account(),
+        context: &context,
+    };
+    let identity: Vec<Attached<'_>> = caller.grants.identity.iter().map(|named| named.attached()).collect();
+    let session: Vec<Attached<'_>> = caller.session_policies.iter().map(|named| named.attached()).collect();
+    decide(
+        &request,
+        &Policies {
+            identity: &identity,
+            boundary: caller.grants.boundary.as_ref().map(|named| named.attached()),
+            session: &session,
+            repository: resource_policies.repository.map(|policy| Attached { id: "RepositoryPolicy", policy }),
+            registry: resource_policies.registry.map(|policy| Attached { id: "RegistryPolicy", policy }),
+        },
+    )
+}
+
+/// The caller as policies see it.
+pub(crate) fn requester<'a>(caller: &'a Caller, arn: &'a str, issuer: &'a str) -> Requester<'a> {
+    let account = &caller.principal.account;
+    match &caller.principal.kind {
+        PrincipalKind::Root => Requester::Root { account },
+        PrincipalKind::User { .. } => Requester::User { account, arn },
+        PrincipalKind::Session { .. } => Requester::Session { account, role_arn: issuer, session_arn: arn },
+    }
+}
+
+fn denied(caller: &Caller, action: &str, resource: &Resource, reason: String) -> Error {
+    Error::AccessDenied {
+        principal: caller.principal.arn(),
+        action: action.to_owned(),
+        resource: resource.arn(caller.region()),
+        reason,
+    }
+}
+
+/// The condition keys of a request. (IAM User Guide: AWS global condition
+/// context keys; Service Authorization Reference: Amazon ECR.)
+pub(crate) fn context(
+    caller: &Caller,
+    resource: &Resource,
+    details: &Details,
+    labels: &BTreeMap<String, String>,
+) -> Context {
+    let mut context = Context::new();
+    of_caller(caller, &mut context);
+    context.insert("aws:ResourceAccount", resource.account().as_str());
+    for (key, value) in labels {
+        context.insert(&format!("aws:ResourceTag/{key}"), value);
+        context.insert(&format!("ecr:ResourceTag/{key}"), value);
+    }
+    for (key, value) in &details.resource_tags {
+        context.insert(&format!("aws:ResourceTag/{key}"), value);
+        context.insert(&format!("iam:ResourceTag/{key}"), value);
+    }
+    if let Some(tags) = &details.request_tags {
+        for (key, value) in tags {
+            context.insert(&format!("aws:RequestTag/{key}"), value);
+        }
+        context.insert_list("aws:TagKeys", tags.keys().cloned());
+    }
+    for (key, value) in &details.keys {
+        context.insert(key, value);
+    }
+    context
+}
+
+fn of_caller(caller: &Caller, context: &mut Context) {
+    let principal = &caller.principal;
+    context.insert("aws:PrincipalArn", principal.issuer_arn());
+    context.insert("aws:PrincipalAccount", principal.account.as_str());
+    context.insert("aws:userid", principal.user_id());
+    context.insert("aws:PrincipalIsAWSService", "false");
+    let kind = match &principal.kind {
+        PrincipalKind::Root => "Account",
+        PrincipalKind::User { name, .. } => {
+            context.insert("aws:username", name);
+            "User"
+        }
+        PrincipalKind::Session { .. } => "AssumedRole",
+    };
+    context.insert("aws:PrincipalType", kind);
+    // A session's tags come before those of its role.
+    for (key, value) in caller.grants.tags.iter().chain(&caller.bearer.tags) {
+        context.insert(&format!("aws:PrincipalTag/{key}"), value);
+    }
+    if principal.access_key_id.starts_with("ASIA") {
+        context.insert("aws:TokenIssueTime", date(caller.bearer.issued_at_s));
+    }
+    context.insert("aws:CurrentTime", date(caller.now_s()));
+    context.insert("aws:EpochTime", caller.now_s().to_string());
+    context.insert("aws:RequestedRegion", caller.region().as_str());
+    context.insert("aws:SecureTransport", caller.origin.secure.to_string());
+    context.insert("aws:ViaAWSService", "false");
+    if let Some(address) = caller.origin.source_ip {
+        context.insert("aws:SourceIp", address.to_canonical().to_string());
+    }
+    if let Some(agent) = &caller.origin.user_agent {
+        context.insert("aws:UserAgent", agent);
+    }
+}
+
+fn date(epoch_seconds: i64) -> String {
+    let moment = OffsetDateTime::from_unix_timestamp(epoch_seconds).unwrap_or(OffsetDateTime::UNIX_EPOCH);
+    moment.format(&Rfc3339).unwrap_or_default()
+}
+
+/// What was last read of the access to a repository.
+pub(crate) type Access = (Option<Arc<Policy>>, BTreeMap<String, String>);

@@ -1,4 +1,4 @@
-//! The ECR API: AWS JSON 1.1 over `POST /`.
+//! The ECR API, and the operator's: AWS JSON 1.1 over `POST /`.
 
 use http::Response;
 use http::header::{CONTENT_TYPE, HeaderName, HeaderValue};
@@ -10,9 +10,12 @@ use ironwharf_wire::sigv4;
 use time::OffsetDateTime;
 
 use crate::app::App;
-use crate::authenticate;
+use crate::authenticate::{self, Caller};
 use crate::body::{self, Body};
-use crate::ops;
+use crate::{operator, ops};
+
+/// The SigV4 service name of the ECR API.
+const SERVICE: &str = "ecr";
 
 /// The header that names the operation.
 const TARGET: HeaderName = HeaderName::from_static("x-amz-target");
@@ -29,24 +32,33 @@ pub(crate) async fn answer(app: &App, parts: &Parts, body: &mut Body) -> Result<
         return Err(Error::Signature { failure: SignatureFailure::Missing, message });
     }
     let bytes = body::read(body, MAX_REQUEST_BYTES).await?;
-    let request = sigv4::Request {
-        method: parts.method.as_str(),
-        path: parts.uri.path(),
-        query,
-        authority: parts.uri.authority().map(http::uri::Authority::as_str),
-        headers: &parts.headers,
-        body: &bytes,
+    let target = parts.headers.get(TARGET).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    let output = if let Some(operation) = target.strip_prefix(operator::TARGET_PREFIX) {
+        let caller = signed(app, parts, &bytes, &[operator::SERVICE]).await?;
+        operator::dispatch(app, caller, operation.trim_start_matches('.'), &bytes).await?
+    } else {
+        let caller = signed(app, parts, &bytes, &[SERVICE]).await?;
+        ops::dispatch(app, parts, caller, operation(target)?, &bytes).await?
     };
-    let caller = authenticate::by_signature(app.config(), app.regions(), &request, OffsetDateTime::now_utc()).await?;
-    let operation = operation(parts)?;
-    let output = ops::dispatch(app, parts, caller, operation, &bytes).await?;
     let mut response = Response::new(body::full(output));
     response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/x-amz-json-1.1"));
     Ok(response)
 }
 
-fn operation(parts: &Parts) -> Result<OperationName> {
-    let target = parts.headers.get(TARGET).and_then(|value| value.to_str().ok()).unwrap_or_default();
+/// The sender of a request signed for one of `services`.
+pub(crate) async fn signed(app: &App, parts: &Parts, body: &[u8], services: &[&str]) -> Result<Caller> {
+    let request = sigv4::Request {
+        method: parts.method.as_str(),
+        path: parts.uri.path(),
+        query: parts.uri.query().unwrap_or_default(),
+        authority: parts.uri.authority().map(http::uri::Authority::as_str),
+        headers: &parts.headers,
+        body,
+    };
+    authenticate::by_signature(app, parts, &request, services, OffsetDateTime::now_utc()).await
+}
+
+fn operation(target: &str) -> Result<OperationName> {
     let name = target.strip_prefix(TARGET_PREFIX).map(|name| name.trim_start_matches('.'));
     let operation = name.and_then(OperationName::parse);
     operation.ok_or_else(|| Error::UnknownOperation { operation: target.to_owned() })

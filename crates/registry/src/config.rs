@@ -7,6 +7,8 @@ use ironwharf_model::{AccountId, Region};
 pub struct AppConfig {
     /// The Region of requests that name none.
     pub region: Region,
+    /// The Region whose table holds the accounts, users, roles and policies.
+    pub identity_region: Region,
     /// The host clients reach the registry at.
     pub registry_host: RegistryHost,
     /// Whether a push to a repository that is not there creates it.
@@ -14,7 +16,7 @@ pub struct AppConfig {
     /// Whether this process serves the object store on its own port, so that
     /// downloads are redirected to the host the caller is talking to.
     pub serves_objects: bool,
-    /// The root of each account.
+    /// The root keys that need no record: of the account that operates the registry.
     pub roots: Vec<RootCredentials>,
 }
 

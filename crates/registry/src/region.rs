@@ -10,6 +10,7 @@ use tokio::sync::RwLock;
 
 use crate::keyring::Keyring;
 use crate::repositories::RepositoryCache;
+use crate::resource_policies::PolicyCache;
 
 /// Opens the storage of Regions.
 pub trait Regions: Send + Sync {
@@ -20,6 +21,9 @@ pub trait Regions: Send + Sync {
         region: &'a Region,
         create: bool,
     ) -> Pin<Box<dyn Future<Output = Result<Option<Cloud>>> + Send + 'a>>;
+
+    /// The Regions that have data.
+    fn existing(&self) -> Result<Vec<Region>>;
 }
 
 /// The one Region that a deployment on AWS serves.
@@ -35,6 +39,10 @@ impl Regions for SingleRegion {
         let cloud = (self.0.region == *region).then(|| self.0.clone());
         Box::pin(std::future::ready(Ok(cloud)))
     }
+
+    fn existing(&self) -> Result<Vec<Region>> {
+        Ok(vec![self.0.region.clone()])
+    }
 }
 
 /// One Region: its storage, and caches over it.
@@ -42,6 +50,7 @@ pub(crate) struct RegionState {
     pub(crate) cloud: Cloud,
     pub(crate) keyring: Keyring,
     pub(crate) repositories: RepositoryCache,
+    pub(crate) policies: PolicyCache,
 }
 
 /// The Regions opened so far.
@@ -53,6 +62,11 @@ pub(crate) struct OpenRegions {
 impl OpenRegions {
     pub(crate) fn new(source: Box<dyn Regions>) -> Self {
         Self { source, open: RwLock::default() }
+    }
+
+    /// The Regions that have data.
+    pub(crate) fn existing(&self) -> Result<Vec<Region>> {
+        self.source.existing()
     }
 
     /// A Region that is served; see [`Regions::open`].
@@ -67,7 +81,8 @@ impl OpenRegions {
         }
         let Some(cloud) = self.source.open(region, create).await? else { return Ok(None) };
         let keyring = Keyring::new(cloud.sealing.clone());
-        let state = Arc::new(RegionState { cloud, keyring, repositories: RepositoryCache::default() });
+        let (repositories, policies) = Default::default();
+        let state = Arc::new(RegionState { cloud, keyring, repositories, policies });
         open.insert(region.clone(), Arc::clone(&state));
         Ok(Some(state))
     }

@@ -55,15 +55,16 @@ pub(crate) struct Finished {
 /// Starts an upload. Nothing is stored before its first byte.
 pub(crate) async fn start(permit: &Permit, repository: &RepositoryKey) -> Result<String> {
     let key = permit.region().keyring.current(permit.caller().now_s()).await?;
-    key.new_upload_id(&owner(permit, repository)).map_err(Error::internal)
+    let principal = permit.caller().principal.arn();
+    key.new_upload_id(&owner(repository, &principal)).map_err(Error::internal)
 }
 
-fn owner<'a>(permit: &'a Permit, repository: &'a RepositoryKey) -> UploadOwner<'a> {
+fn owner<'a>(repository: &'a RepositoryKey, principal: &'a str) -> UploadOwner<'a> {
     UploadOwner {
         account: &repository.account,
         repository: repository.name.as_str(),
         incarnation: repository.incarnation.as_str(),
-        principal: &permit.caller().principal.arn,
+        principal,
     }
 }
 
@@ -100,7 +101,8 @@ impl<'a> Upload<'a> {
     pub(crate) async fn find(permit: &'a Permit, repository: &'a RepositoryKey, id: &'a str) -> Result<Self> {
         let upload = Self { permit, repository, id };
         let keyring = &permit.region().keyring;
-        let owned = keyring.owns_upload(&owner(permit, repository), id, permit.caller().now_s()).await?;
+        let principal = permit.caller().principal.arn();
+        let owned = keyring.owns_upload(&owner(repository, &principal), id, permit.caller().now_s()).await?;
         if owned { Ok(upload) } else { Err(upload.not_found()) }
     }
 

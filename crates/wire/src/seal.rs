@@ -1,10 +1,12 @@
-//! Sealed values the registry hands out and takes back: login tokens, upload
-//! ids and page tokens.
+//! Sealed values the registry hands out and takes back: session tokens, login
+//! tokens, upload ids and page tokens.
 //!
 //! Invariant: nothing is believed before its seal is checked, and a failure
 //! says nothing about why.
 //! Invariant: each purpose has its own key, derived from the day's data key, so
 //! one kind of value can never pass for another.
+
+use std::collections::BTreeMap;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
@@ -17,8 +19,15 @@ use serde::{Deserialize, Serialize};
 pub const TOKEN_SECONDS: i64 = 12 * 3600;
 
 /// Days between the issue of a sealed value and the last day it can be used:
-/// tokens live 12 hours and uploads two days.
+/// tokens live 12 hours, sessions up to 36 and uploads two days.
 pub const KEY_DAYS: u32 = 2;
+
+/// The most that can be said of a bearer, in bytes of JSON: a login token made of
+/// it stays under 6 KB, and with it the head of every request.
+pub const MAX_BEARER_BYTES: usize = 2_400;
+
+/// The longest session token that is looked at.
+const MAX_SESSION_BYTES: usize = 8 * 1024;
 
 /// The longest password that is looked at.
 const MAX_PASSWORD_BYTES: usize = 8 * 1024;
@@ -38,8 +47,10 @@ pub fn day_of(epoch_seconds: i64) -> u32 {
 pub struct SealingKey {
     day: u32,
     tokens: aead::LessSafeKey,
+    sessions: aead::LessSafeKey,
     pages: aead::LessSafeKey,
     uploads: hmac::Key,
+    secrets: hmac::Key,
 }
 
 impl SealingKey {
@@ -54,9 +65,18 @@ impl SealingKey {
             let key = derived.expand(&info, &aead::AES_256_GCM).map_err(|_| Unsealable)?;
             Ok(aead::LessSafeKey::new(aead::UnboundKey::from(key)))
         };
-        let info: [&[u8]; 1] = [b"uploads"];
-        let uploads = derived.expand(&info, hmac::HMAC_SHA256).map_err(|_| Unsealable)?;
-        Ok(Self { day, tokens: aead_key(b"tokens")?, pages: aead_key(b"pages")?, uploads: hmac::Key::from(uploads) })
+        let hmac_key = |purpose: &[u8]| {
+            let info = [purpose];
+            derived.expand(&info, hmac::HMAC_SHA256).map(hmac::Key::from).map_err(|_| Unsealable)
+        };
+        Ok(Self {
+            day,
+            tokens: aead_key(b"tokens")?,
+            sessions: aead_key(b"sessions")?,
+            pages: aead_key(b"pages")?,
+            uploads: hmac_key(b"uploads")?,
+            secrets: hmac_key(b"secrets")?,
+        })
     }
 
     /// The day.
@@ -98,6 +118,32 @@ impl SealingKey {
         let claims: TokenClaims = serde_json::from_slice(&opened).map_err(|_| Unsealable)?;
         let agrees = claims.region == token.header.region && claims.expires_at_s == token.expires_at_s;
         if agrees { Ok(claims) } else { Err(Unsealable) }
+    }
+
+    /// Seals claims to the session token of temporary credentials.
+    pub fn seal_session(&self, claims: &SessionClaims, region: &Region) -> Result<String, Unsealable> {
+        let header = TokenHeader { region: region.to_string(), day: self.day };
+        let plaintext = serde_json::to_vec(claims).map_err(|_| Unsealable)?;
+        let sealed = seal(&self.sessions, header.datakey().as_bytes(), &plaintext)?;
+        let mut token = header.datakey().into_bytes();
+        token.push(b'\n');
+        token.extend(sealed);
+        Ok(STANDARD.encode(token))
+    }
+
+    /// Opens a session token sealed with this key. Whether it has expired is
+    /// for the caller to say.
+    pub fn open_session(&self, token: &SealedSession) -> Result<SessionClaims, Unsealable> {
+        let opened = open(&self.sessions, token.header.datakey().as_bytes(), &token.sealed)?;
+        serde_json::from_slice(&opened).map_err(|_| Unsealable)
+    }
+
+    /// The secret access key of temporary credentials. It is derived, so that
+    /// nothing has to be stored of a session.
+    #[must_use]
+    pub fn session_secret(&self, access_key_id: &str) -> String {
+        let tag = hmac::sign(&self.secrets, access_key_id.as_bytes());
+        STANDARD.encode(tag.as_ref().first_chunk::<30>().copied().unwrap_or_default())
     }
 
     /// A new upload id for one owner: a UUID whose second half authenticates
@@ -165,35 +211,89 @@ pub struct UploadOwner<'a> {
     pub principal: &'a str,
 }
 
+/// Whom a sealed value stands for, and what limits it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Bearer {
+    /// Who.
+    pub principal: Principal,
+    /// When the credentials behind it were issued, in epoch seconds; of a
+    /// long-term key, when it was used for this.
+    pub issued_at_s: i64,
+    /// The session policies: texts, or ARNs of managed policies.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub session_policies: Vec<String>,
+    /// The session tags.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub tags: BTreeMap<String, String>,
+    /// Those session tags that go on to a role assumed from this session.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub transitive_tags: Vec<String>,
+}
+
+impl Bearer {
+    /// A bearer that nothing limits but its own policies.
+    #[must_use]
+    pub const fn new(principal: Principal, issued_at_s: i64) -> Self {
+        Self {
+            principal,
+            issued_at_s,
+            session_policies: Vec::new(),
+            tags: BTreeMap::new(),
+            transitive_tags: Vec::new(),
+        }
+    }
+
+    /// Its share of what a token can carry, in percent.
+    #[must_use]
+    pub fn packed_percent(&self) -> usize {
+        let bytes = serde_json::to_vec(self).map_or(usize::MAX / 100, |bytes| bytes.len());
+        (bytes * 100).div_ceil(MAX_BEARER_BYTES)
+    }
+}
+
+/// What a session token says.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SessionClaims {
+    /// Whom it stands for.
+    pub bearer: Bearer,
+    /// When it ends, in epoch seconds.
+    pub expires_at_s: i64,
+}
+
 /// What a login token says.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct TokenClaims {
-    /// The caller's account.
-    pub account: String,
-    /// The caller's ARN.
-    pub principal: String,
-    /// The access key it was asked for with.
-    pub access_key_id: String,
+    /// Whom it stands for.
+    pub bearer: Bearer,
     /// The Region it is good for.
     pub region: String,
+    /// The registry it leads to on a host that names none.
+    pub registry: AccountId,
     /// When it was issued, in epoch seconds.
     pub issued_at_s: i64,
     /// When it ends, in epoch seconds.
     pub expires_at_s: i64,
 }
 
-impl TokenClaims {
-    /// The claims of a new token for `principal`.
-    #[must_use]
-    pub fn new(principal: &Principal, region: &Region, now_s: i64) -> Self {
-        Self {
-            account: principal.account.to_string(),
-            principal: principal.arn.clone(),
-            access_key_id: principal.access_key_id.clone(),
-            region: region.to_string(),
-            issued_at_s: now_s,
-            expires_at_s: now_s + TOKEN_SECONDS,
+/// A session token that has not been opened.
+pub struct SealedSession {
+    /// Which key opens it.
+    pub header: TokenHeader,
+    sealed: Vec<u8>,
+}
+
+impl SealedSession {
+    /// Reads a session token.
+    pub fn parse(token: &str) -> Result<Self, Unsealable> {
+        if token.len() > MAX_SESSION_BYTES {
+            return Err(Unsealable);
         }
+        let decoded = STANDARD.decode(token).map_err(|_| Unsealable)?;
+        let end = decoded.iter().position(|byte| *byte == b'\n').ok_or(Unsealable)?;
+        let (datakey, sealed) = decoded.split_at_checked(end).ok_or(Unsealable)?;
+        let header = TokenHeader::parse(std::str::from_utf8(datakey).map_err(|_| Unsealable)?)?;
+        let sealed = sealed.split_first().map(|(_, sealed)| sealed.to_vec()).ok_or(Unsealable)?;
+        Ok(Self { header, sealed })
     }
 }
 
@@ -209,6 +309,13 @@ pub struct TokenHeader {
 impl TokenHeader {
     fn datakey(&self) -> String {
         format!("{}/{}", self.region, self.day)
+    }
+
+    fn parse(datakey: &str) -> Result<Self, Unsealable> {
+        let (region, day) = datakey.split_once('/').ok_or(Unsealable)?;
+        let header = Self { region: region.to_owned(), day: day.parse().map_err(|_| Unsealable)? };
+        // One key has one name.
+        if header.datakey() == datakey { Ok(header) } else { Err(Unsealable) }
     }
 }
 
@@ -252,8 +359,7 @@ impl SealedToken {
         }
         let decoded = STANDARD.decode(password).map_err(|_| Unsealable)?;
         let envelope: Envelope = serde_json::from_slice(&decoded).map_err(|_| Unsealable)?;
-        let (region, day) = envelope.datakey.split_once('/').ok_or(Unsealable)?;
-        let header = TokenHeader { region: region.to_owned(), day: day.parse().map_err(|_| Unsealable)? };
+        let header = TokenHeader::parse(&envelope.datakey)?;
         let sealed = STANDARD.decode(&envelope.payload).map_err(|_| Unsealable)?;
         // One token has one spelling: what the seal does not cover must be as
         // it was written, too.
@@ -305,8 +411,44 @@ mod tests {
 
     fn claims() -> TokenClaims {
         let account = AccountId::parse("123456789012").unwrap();
+        TokenClaims {
+            bearer: Bearer::new(Principal::root(account.clone(), "AKIDEXAMPLE"), 1_000_000),
+            region: "us-east-1".to_owned(),
+            registry: account,
+            issued_at_s: 1_000_000,
+            expires_at_s: 1_000_000 + TOKEN_SECONDS,
+        }
+    }
+
+    #[test]
+    fn a_session_opens_with_its_key_only_and_unchanged_only() {
         let region = Region::parse("us-east-1").unwrap();
-        TokenClaims::new(&Principal::root(account, "AKIDEXAMPLE"), &region, 1_000_000)
+        let key = SealingKey::derive(11, &[7; 32]).unwrap();
+        let claims = SessionClaims { bearer: claims().bearer, expires_at_s: 5 };
+        let token = key.seal_session(&claims, &region).unwrap();
+        let sealed = SealedSession::parse(&token).unwrap();
+        assert_eq!(sealed.header, TokenHeader { region: "us-east-1".into(), day: 11 });
+        assert_eq!(key.open_session(&sealed), Ok(claims));
+        assert_eq!(SealingKey::derive(11, &[8; 32]).unwrap().open_session(&sealed), Err(Unsealable));
+        for position in 0..token.len() {
+            let mut forged = token.clone().into_bytes();
+            forged[position] = if forged[position] == b'A' { b'B' } else { b'A' };
+            let forged = SealedSession::parse(std::str::from_utf8(&forged).unwrap());
+            assert!(forged.and_then(|session| key.open_session(&session)).is_err(), "character {position}");
+        }
+        let secret = key.session_secret("ASIA1");
+        assert_eq!(secret.len(), 40);
+        assert_ne!(secret, key.session_secret("ASIA2"));
+    }
+
+    #[test]
+    fn a_login_token_stays_small() {
+        let mut claims = claims();
+        let rest = MAX_BEARER_BYTES - serde_json::to_vec(&claims.bearer).unwrap().len();
+        claims.bearer.session_policies = vec!["x".repeat(rest - 30)];
+        assert_eq!(claims.bearer.packed_percent(), 100);
+        let password = SealingKey::derive(1, &[7; 32]).unwrap().seal_token(&claims).unwrap();
+        assert!(STANDARD.encode(format!("AWS:{password}")).len() < 6 * 1024 + 512, "{}", password.len());
     }
 
     #[test]

@@ -27,7 +27,7 @@ use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
 use http::header::{CONTENT_LENGTH, HeaderMap, HeaderValue, TRANSFER_ENCODING};
 use http::{Method, Request, Uri};
-use ironwharf_registry::{Body, body};
+use ironwharf_registry::{Body, ClientAddress, body};
 use lambda_http::aws_lambda_events::alb::AlbTargetGroupRequest;
 use lambda_http::aws_lambda_events::apigw::{ApiGatewayProxyRequest, ApiGatewayV2httpRequest};
 use lambda_http::request::LambdaRequest;
@@ -63,6 +63,8 @@ struct Parts {
     headers: HeaderMap,
     body: Option<String>,
     is_base64: bool,
+    /// Who sent the request, where the sender of the event says so itself.
+    client: Option<String>,
 }
 
 /// What may not stand in a path as it is. A decoded path is encoded again with
@@ -99,10 +101,18 @@ fn load_balancer(event: AlbTargetGroupRequest) -> Parts {
         method: event.http_method,
         path: event.path.unwrap_or_default(),
         query: join(parameters.iter(), str::to_owned),
+        client: forwarded_for(&event.headers).or_else(|| forwarded_for(&event.multi_value_headers)),
         headers: prefer(event.multi_value_headers, event.headers),
         body: event.body,
         is_base64: event.is_base64_encoded,
     }
+}
+
+/// The address that the load balancer saw: it appends it to what the client
+/// itself may have put there.
+fn forwarded_for(headers: &HeaderMap) -> Option<String> {
+    let value = headers.get_all("x-forwarded-for").iter().last()?.to_str().ok()?;
+    value.rsplit(',').next().map(|address| address.trim().to_owned())
 }
 
 fn rest_api(event: ApiGatewayProxyRequest) -> Parts {
@@ -112,6 +122,7 @@ fn rest_api(event: ApiGatewayProxyRequest) -> Parts {
         method: event.http_method,
         path: event.path.unwrap_or_default(),
         query: join(parameters.iter(), |text| utf8_percent_encode(text, RESERVED).to_string()),
+        client: event.request_context.identity.source_ip,
         headers: prefer(event.multi_value_headers, event.headers),
         body: event.body,
         is_base64: event.is_base64_encoded,
@@ -126,6 +137,7 @@ fn http_api(event: ApiGatewayV2httpRequest) -> Parts {
         rest.starts_with('/').then(|| rest.to_owned())
     });
     Parts {
+        client: event.request_context.http.source_ip,
         method: event.request_context.http.method,
         path: without_stage.unwrap_or(path),
         query: event.raw_query_string.unwrap_or_default(),
@@ -169,6 +181,9 @@ impl Parts {
         *request.method_mut() = self.method;
         *request.uri_mut() = uri(&self.path, &self.query)?;
         *request.headers_mut() = headers;
+        if let Some(client) = self.client.and_then(|client| client.parse().ok()) {
+            request.extensions_mut().insert(ClientAddress(client));
+        }
         Ok(request)
     }
 }

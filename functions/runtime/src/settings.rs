@@ -65,6 +65,7 @@ impl Settings {
         };
         Ok(Self {
             app: AppConfig {
+                identity_region: region.clone(),
                 region: region.clone(),
                 registry_host,
                 create_on_push,

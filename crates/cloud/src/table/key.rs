@@ -1,7 +1,8 @@
 //! The keys of the table: every stored item, and where it is.
 //!
 //! Invariant: a key is only ever made by [`Key::encode`], and only from parsed
-//! types. None of them can contain `#`, so parts cannot run into each other.
+//! types and names that the API has checked. None of them can contain `#`, so
+//! parts cannot run into each other.
 //! Invariant: the partition key of a tenant's item starts with `T#<account>#`,
 //! which is what the tenant's session policy pins (`dynamodb:LeadingKeys`).
 
@@ -74,6 +75,64 @@ pub enum Key<'a> {
     Review { account: &'a AccountId, review: &'a str },
     /// A wrapped data key that seals tokens, one a day.
     SealingKey { day: u32 },
+    /// That there is an account.
+    Account { account: &'a AccountId },
+    /// A record of the identity service; its name is compared in lower case
+    /// where IAM does.
+    Identity { account: &'a AccountId, kind: IdentityKind, name: &'a str },
+    /// When an access key was last used.
+    KeyUse { account: &'a AccountId, key: &'a str },
+    /// The policy of a registry.
+    RegistryPolicy { account: &'a AccountId },
+    /// The policy of a repository.
+    RepositoryPolicy { repository: &'a RepositoryKey },
+}
+
+/// What the identity service keeps.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum IdentityKind {
+    /// The account itself.
+    Account,
+    /// A user.
+    User,
+    /// A group.
+    Group,
+    /// That a user is in a group.
+    Membership,
+    /// A role.
+    Role,
+    /// A managed policy.
+    Policy,
+    /// An access key.
+    AccessKey,
+    /// An issuer of web identity tokens.
+    OidcProvider,
+}
+
+impl IdentityKind {
+    /// What the sort keys of its records start with.
+    pub(crate) const fn prefix(self) -> &'static str {
+        match self {
+            Self::Account => "ACCOUNT#",
+            Self::User => "USER#",
+            Self::Group => "GROUP#",
+            Self::Membership => "MEMBER#",
+            Self::Role => "ROLE#",
+            Self::Policy => "POLICY#",
+            Self::AccessKey => "KEY#",
+            Self::OidcProvider => "OIDC#",
+        }
+    }
+
+    /// A name as it stands in a sort key. IAM's names are the same in any case
+    /// of letters; ids and URLs are not names.
+    fn fold(self, name: &str) -> String {
+        match self {
+            Self::Account => String::new(),
+            Self::AccessKey | Self::OidcProvider => name.to_owned(),
+            Self::User | Self::Group | Self::Membership | Self::Role | Self::Policy => name.to_lowercase(),
+        }
+    }
 }
 
 impl Key<'_> {
@@ -102,8 +161,23 @@ impl Key<'_> {
             Self::Upload { account, upload } => (format!("T#{account}#U#{upload}"), "UPLOAD".to_owned()),
             Self::Review { account, review } => (format!("T#{account}#V#{review}"), "REVIEW".to_owned()),
             Self::SealingKey { day } => ("SYSTEM#SEALING-KEYS".to_owned(), format!("{day:08}")),
+            Self::Account { account } => (ACCOUNTS.to_owned(), account.to_string()),
+            Self::Identity { account, kind, name } => {
+                (identity_partition(account), format!("{}{}", kind.prefix(), kind.fold(name)))
+            }
+            Self::KeyUse { account, key } => (identity_partition(account), format!("USE#{key}")),
+            Self::RegistryPolicy { account } => (format!("T#{account}#S"), "POLICY".to_owned()),
+            Self::RepositoryPolicy { repository } => (repository_partition(repository), "POLICY".to_owned()),
         }
     }
+}
+
+/// The partition that lists the accounts.
+pub(crate) const ACCOUNTS: &str = "SYSTEM#ACCOUNTS";
+
+/// The partition of what the identity service keeps of an account.
+pub(crate) fn identity_partition(account: &AccountId) -> String {
+    format!("T#{account}#A")
 }
 
 /// Sort key prefix of images.
@@ -165,6 +239,7 @@ mod tests {
                 Key::Referrer { repository: &repository, subject: &digest, digest: &digest },
                 Key::LayerLink { repository: &repository, digest: &digest },
                 Key::Reference { repository: &repository, blob: &digest, manifest: &digest, push: "p" },
+                Key::RepositoryPolicy { repository: &repository },
             ];
             for key in keys {
                 let encoded = key.encode();
@@ -177,6 +252,17 @@ mod tests {
             Key::Push { account: &account, push: "x" },
             Key::Upload { account: &account, upload: "x" },
             Key::Review { account: &account, review: "x" },
+            Key::RegistryPolicy { account: &account },
+            Key::KeyUse { account: &account, key: "x" },
+            Key::Identity { account: &account, kind: IdentityKind::Account, name: "x" },
+            Key::Identity { account: &account, kind: IdentityKind::User, name: "x" },
+            Key::Identity { account: &account, kind: IdentityKind::Group, name: "x" },
+            Key::Identity { account: &account, kind: IdentityKind::Membership, name: "x" },
+            Key::Identity { account: &account, kind: IdentityKind::Role, name: "x" },
+            Key::Identity { account: &account, kind: IdentityKind::Policy, name: "x" },
+            Key::Identity { account: &account, kind: IdentityKind::AccessKey, name: "x" },
+            Key::Identity { account: &account, kind: IdentityKind::OidcProvider, name: "x" },
+            Key::Account { account: &account },
             Key::SealingKey { day: 1 },
         ] {
             assert!(seen.insert(key.encode()), "{key:?} is the key of another item");

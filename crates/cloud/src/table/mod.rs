@@ -14,7 +14,15 @@
 //! | push | `T#<account>#P#<push>` | `PUSH` | 30 days |
 //! | upload | `T#<account>#U#<upload>` | `UPLOAD` | 2 days |
 //! | review | `T#<account>#V#<review>` | `REVIEW` | |
+//! | repository policy | `T#<account>#R#<repository>#<incarnation>` | `POLICY` | |
+//! | registry policy | `T#<account>#S` | `POLICY` | |
+//! | account, user, group, membership, role, managed policy, access key, OIDC provider | `T#<account>#A` | `<kind>#<name>` | |
+//! | last use of an access key | `T#<account>#A` | `USE#<key>` | |
+//! | account's place in the list | `SYSTEM#ACCOUNTS` | `<account>` | |
 //! | sealing key | `SYSTEM#SEALING-KEYS` | `<day>` | 3 days |
+//!
+//! What the identity service keeps is in the table of one Region, the identity
+//! Region, for all of them.
 //!
 //! The sparse index `due` (`due_shard`, `due_at`) lists reviews by time; only
 //! the collector reads it.
@@ -27,6 +35,7 @@
 
 mod attributes;
 mod blobs;
+pub mod identity;
 mod images;
 mod key;
 mod listings;
@@ -52,7 +61,7 @@ pub use blobs::{BlobRecord, BlobState, LayerState};
 pub use images::{
     Commit, CommitConflict, INLINE_MANIFEST_BYTES, ImageRecord, NewImage, PushState, StoredManifest, TagRecord,
 };
-pub use key::{Incarnation, Key, RepositoryKey};
+pub use key::{IdentityKind, Incarnation, Key, RepositoryKey};
 pub use listings::{ListedTag, Page, ReferrerRecord};
 pub use repositories::{Encryption, Repository};
 pub use sealing_keys::WrappedKey;

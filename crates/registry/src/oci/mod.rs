@@ -32,7 +32,7 @@ use time::OffsetDateTime;
 
 use crate::app::{App, host};
 use crate::authenticate::{self, Caller};
-use crate::authorize::{Permit, Resource, authorize};
+use crate::authorize::{Details, Permit, Resource, authorize};
 use crate::body::{self, Body};
 
 /// The header with a manifest's or blob's digest.
@@ -40,15 +40,15 @@ const CONTENT_DIGEST: HeaderName = HeaderName::from_static("docker-content-diges
 
 /// Answers a data plane request.
 pub(crate) async fn answer(app: &App, parts: &Parts, body: &mut Body) -> Result<Response<Body>> {
-    let caller = authenticate::by_token(app.config(), app.regions(), &parts.headers, OffsetDateTime::now_utc()).await?;
+    let caller = authenticate::by_token(app, parts, OffsetDateTime::now_utc()).await?;
     let route = parse(parts)?;
     let registry = addressed_registry(app, parts, &caller)?;
     let Some(action) = action(&route) else { return Ok(base()) };
     let resource = match route.name() {
-        None => Resource::Registry { account: registry },
+        None => Resource::Catalog { account: registry },
         Some(name) => Resource::Repository { account: registry, name: RepositoryName::parse(name)? },
     };
-    let permit = authorize(caller, action, resource)?;
+    let permit = authorize(caller, action, resource, &Details::default()).await?;
     let call = Call { app, parts, permit: &permit };
     match route {
         Route::Base => Ok(base()),
@@ -100,7 +100,8 @@ fn parse(parts: &Parts) -> Result<Route<'_>> {
 }
 
 /// The registry whose host the request was sent to. A host that names no
-/// account stands for the caller's own; one that names a Region takes the
+/// account stands for the one the token was asked for, which is the caller's
+/// own unless it said otherwise; one that names a Region takes the
 /// tokens of that Region only, as on AWS.
 fn addressed_registry(app: &App, parts: &Parts, caller: &Caller) -> Result<ironwharf_model::AccountId> {
     let addressed = host(parts).and_then(|host| app.config().registry_host.read(host));
@@ -108,7 +109,7 @@ fn addressed_registry(app: &App, parts: &Parts, caller: &Caller) -> Result<ironw
     if region.is_some_and(|region| region != *caller.region()) {
         return Err(Error::TokenRefused);
     }
-    Ok(account.unwrap_or_else(|| caller.principal.account.clone()))
+    Ok(account.unwrap_or_else(|| caller.registry.clone()))
 }
 
 /// An authorized request.
@@ -128,7 +129,8 @@ impl Call<'_> {
     async fn repository_for_push(&self) -> Result<Arc<Repository>> {
         let (registry, name) = (self.permit.registry(), self.permit.repository()?);
         let resource = Resource::Repository { account: registry.clone(), name: name.clone() };
-        let may_create = self.app.config().create_on_push && self.permit.also("ecr:CreateRepository", &resource);
+        let may_create =
+            self.app.config().create_on_push && self.permit.also("ecr:CreateRepository", &resource).await?;
         let now_ms = self.permit.caller().now_ms();
         self.permit.region().repository_for_push(registry, name, may_create, now_ms).await
     }

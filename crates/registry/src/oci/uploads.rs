@@ -11,7 +11,7 @@ use ironwharf_wire::paging::Query;
 use ironwharf_wire::range::{ByteRange, parse_content_range, upload_range};
 
 use super::{CONTENT_DIGEST, Call, query_error, respond};
-use crate::authorize::Resource;
+use crate::authorize::{Details, Resource};
 use crate::body::Body;
 use crate::upload::{self, Upload};
 
@@ -33,6 +33,12 @@ pub(super) async fn start(call: &Call<'_>, body: &mut Body) -> Result<Response<B
         return created(&repository.key, &digest);
     }
     if let Some(digest) = digest {
+        // One request that is all of an upload takes the rights to all of it.
+        let (account, name) = (repository.key.account.clone(), repository.key.name.clone());
+        let resource = Resource::Repository { account, name };
+        for action in ["ecr:UploadLayerPart", "ecr:CompleteLayerUpload"] {
+            call.permit.require(action, &resource, &Details::default()).await?;
+        }
         upload::whole(call.permit, &repository.key, &digest, body).await?;
         return created(&repository.key, &digest);
     }
@@ -54,7 +60,7 @@ async fn mount_blob(call: &Call<'_>, query: &Query<'_>, to: &Repository, digest:
     };
     for name in candidates {
         let source = Resource::Repository { account: account.clone(), name: name.clone() };
-        if !call.permit.also("ecr:GetDownloadUrlForLayer", &source) {
+        if !call.permit.also("ecr:GetDownloadUrlForLayer", &source).await? {
             continue;
         }
         let read = |key: RepositoryKey| async move { table.layers(&key, std::slice::from_ref(digest)).await };

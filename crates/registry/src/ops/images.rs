@@ -33,7 +33,7 @@ impl Operation for PutImage {
     type Output = PutImageResponse;
 
     fn target(input: &Self::Input) -> Target<'_> {
-        Target { registry_id: input.registry_id.as_deref(), repository: Some(&input.repository_name) }
+        Target::repository(input.registry_id.as_deref(), &input.repository_name)
     }
 
     async fn run(call: &Call<'_>, input: Self::Input) -> Result<Self::Output> {
@@ -130,7 +130,7 @@ impl Operation for BatchGetImage {
     type Output = BatchGetImageResponse;
 
     fn target(input: &Self::Input) -> Target<'_> {
-        Target { registry_id: input.registry_id.as_deref(), repository: Some(&input.repository_name) }
+        Target::repository(input.registry_id.as_deref(), &input.repository_name)
     }
 
     async fn run(call: &Call<'_>, input: Self::Input) -> Result<Self::Output> {
@@ -189,7 +189,7 @@ impl Operation for BatchDeleteImage {
     type Output = BatchDeleteImageResponse;
 
     fn target(input: &Self::Input) -> Target<'_> {
-        Target { registry_id: input.registry_id.as_deref(), repository: Some(&input.repository_name) }
+        Target::repository(input.registry_id.as_deref(), &input.repository_name)
     }
 
     /// By tag: the tag, and with the last one the image. By digest: the image
@@ -304,7 +304,7 @@ impl Operation for ListImages {
     type Output = ListImagesResponse;
 
     fn target(input: &Self::Input) -> Target<'_> {
-        Target { registry_id: input.registry_id.as_deref(), repository: Some(&input.repository_name) }
+        Target::repository(input.registry_id.as_deref(), &input.repository_name)
     }
 
     /// One entry for each tag of an image, and one for an image without.
@@ -400,7 +400,7 @@ impl Operation for DescribeImages {
     type Output = DescribeImagesResponse;
 
     fn target(input: &Self::Input) -> Target<'_> {
-        Target { registry_id: input.registry_id.as_deref(), repository: Some(&input.repository_name) }
+        Target::repository(input.registry_id.as_deref(), &input.repository_name)
     }
 
     async fn run(call: &Call<'_>, input: Self::Input) -> Result<Self::Output> {

@@ -29,7 +29,7 @@ impl Operation for BatchCheckLayerAvailability {
     type Output = BatchCheckLayerAvailabilityResponse;
 
     fn target(input: &Self::Input) -> Target<'_> {
-        Target { registry_id: input.registry_id.as_deref(), repository: Some(&input.repository_name) }
+        Target::repository(input.registry_id.as_deref(), &input.repository_name)
     }
 
     async fn run(call: &Call<'_>, input: Self::Input) -> Result<Self::Output> {
@@ -82,7 +82,7 @@ impl Operation for InitiateLayerUpload {
     type Output = InitiateLayerUploadResponse;
 
     fn target(input: &Self::Input) -> Target<'_> {
-        Target { registry_id: input.registry_id.as_deref(), repository: Some(&input.repository_name) }
+        Target::repository(input.registry_id.as_deref(), &input.repository_name)
     }
 
     async fn run(call: &Call<'_>, _: Self::Input) -> Result<Self::Output> {
@@ -101,7 +101,7 @@ impl Operation for UploadLayerPart {
     type Output = UploadLayerPartResponse;
 
     fn target(input: &Self::Input) -> Target<'_> {
-        Target { registry_id: input.registry_id.as_deref(), repository: Some(&input.repository_name) }
+        Target::repository(input.registry_id.as_deref(), &input.repository_name)
     }
 
     async fn run(call: &Call<'_>, input: Self::Input) -> Result<Self::Output> {
@@ -139,7 +139,7 @@ impl Operation for CompleteLayerUpload {
     type Output = CompleteLayerUploadResponse;
 
     fn target(input: &Self::Input) -> Target<'_> {
-        Target { registry_id: input.registry_id.as_deref(), repository: Some(&input.repository_name) }
+        Target::repository(input.registry_id.as_deref(), &input.repository_name)
     }
 
     async fn run(call: &Call<'_>, input: Self::Input) -> Result<Self::Output> {
@@ -186,7 +186,7 @@ impl Operation for GetDownloadUrlForLayer {
     type Output = GetDownloadUrlForLayerResponse;
 
     fn target(input: &Self::Input) -> Target<'_> {
-        Target { registry_id: input.registry_id.as_deref(), repository: Some(&input.repository_name) }
+        Target::repository(input.registry_id.as_deref(), &input.repository_name)
     }
 
     async fn run(call: &Call<'_>, input: Self::Input) -> Result<Self::Output> {

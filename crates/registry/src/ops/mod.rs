@@ -8,7 +8,11 @@ mod images;
 mod layers;
 mod paging;
 mod registry;
+mod registry_policy;
 mod repositories;
+mod repository_policy;
+
+use std::collections::BTreeMap;
 
 use http::request::Parts;
 use ironwharf_model::{AccountId, Error, RepositoryName, Result};
@@ -18,7 +22,7 @@ use serde::de::DeserializeOwned;
 
 use crate::app::App;
 use crate::authenticate::Caller;
-use crate::authorize::{Permit, Resource, authorize};
+use crate::authorize::{Details, Permit, Resource, authorize};
 
 /// One operation of the API.
 pub(crate) trait Operation {
@@ -32,15 +36,61 @@ pub(crate) trait Operation {
     /// What it acts on.
     fn target(input: &Self::Input) -> Target<'_>;
 
+    /// The resource tags that the input gives, for operations that set some.
+    fn request_tags(_: &Self::Input) -> Option<BTreeMap<String, String>> {
+        None
+    }
+
     /// Does it.
     fn run(call: &Call<'_>, input: Self::Input) -> impl Future<Output = Result<Self::Output>> + Send;
 }
 
-/// What an input names: a registry (the caller's own if it names none) and
-/// perhaps a repository in it.
+/// What an input names: a registry (the caller's own if it names none), and
+/// what in it.
 pub(crate) struct Target<'a> {
-    pub(crate) registry_id: Option<&'a str>,
-    pub(crate) repository: Option<&'a str>,
+    registry_id: Option<&'a str>,
+    named: Named<'a>,
+}
+
+enum Named<'a> {
+    Registry,
+    Catalog,
+    Repositories(Vec<&'a str>),
+}
+
+impl<'a> Target<'a> {
+    /// The caller's registry as a whole.
+    pub(crate) const fn registry() -> Self {
+        Self { registry_id: None, named: Named::Registry }
+    }
+
+    /// All repositories.
+    pub(crate) const fn catalog(registry_id: Option<&'a str>) -> Self {
+        Self { registry_id, named: Named::Catalog }
+    }
+
+    /// One repository.
+    pub(crate) fn repository(registry_id: Option<&'a str>, name: &'a str) -> Self {
+        Self { registry_id, named: Named::Repositories(vec![name]) }
+    }
+
+    /// Several repositories, each of which the caller must have the right to.
+    pub(crate) fn repositories(registry_id: Option<&'a str>, names: &'a [String]) -> Self {
+        Self { registry_id, named: Named::Repositories(names.iter().map(String::as_str).collect()) }
+    }
+
+    fn resources(self, own: &AccountId) -> Result<Vec<Resource>> {
+        let account = self.registry_id.map_or_else(|| Ok(own.clone()), AccountId::parse)?;
+        Ok(match self.named {
+            Named::Registry => vec![Resource::Registry { account }],
+            Named::Catalog => vec![Resource::Catalog { account }],
+            Named::Repositories(names) => {
+                let repository =
+                    |name| Ok(Resource::Repository { account: account.clone(), name: RepositoryName::parse(name)? });
+                names.into_iter().map(repository).collect::<Result<_>>()?
+            }
+        })
+    }
 }
 
 /// An authorized call.
@@ -87,9 +137,15 @@ operations! {
     layers::InitiateLayerUpload,
     layers::UploadLayerPart,
     registry::DescribeRegistry,
+    registry_policy::DeleteRegistryPolicy,
+    registry_policy::GetRegistryPolicy,
+    registry_policy::PutRegistryPolicy,
     repositories::CreateRepository,
     repositories::DeleteRepository,
     repositories::DescribeRepositories,
+    repository_policy::DeleteRepositoryPolicy,
+    repository_policy::GetRepositoryPolicy,
+    repository_policy::SetRepositoryPolicy,
 }
 
 async fn call<O: Operation>(app: &App, parts: &Parts, caller: Caller, body: &[u8]) -> Result<Vec<u8>> {
@@ -97,17 +153,15 @@ async fn call<O: Operation>(app: &App, parts: &Parts, caller: Caller, body: &[u8
         DecodeError::Serialization { message } => Error::Serialization { message },
         DecodeError::InvalidParameter { parameter, constraint } => Error::InvalidParameter { parameter, constraint },
     })?;
-    let Target { registry_id, repository } = O::target(&input);
-    let account = match registry_id {
-        Some(id) => AccountId::parse(id)?,
-        None => caller.principal.account.clone(),
-    };
-    let resource = match repository {
-        Some(name) => Resource::Repository { account, name: RepositoryName::parse(name)? },
-        None => Resource::Registry { account },
-    };
+    let mut resources = O::target(&input).resources(&caller.principal.account)?.into_iter();
+    let first = resources.next().ok_or_else(|| Error::internal("an operation acts on nothing"))?;
+    let details = Details { request_tags: O::request_tags(&input), ..Details::default() };
     // Every operation has the IAM action of its own name.
-    let permit = authorize(caller, &format!("ecr:{}", O::NAME), resource)?;
+    let action = format!("ecr:{}", O::NAME);
+    let permit = authorize(caller, &action, first, &details).await?;
+    for resource in resources {
+        permit.require(&action, &resource, &details).await?;
+    }
     let output = O::run(&Call { app, parts, permit }, input).await?;
     serde_json::to_vec(&output).map_err(Error::internal)
 }

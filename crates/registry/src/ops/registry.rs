@@ -14,7 +14,7 @@ impl Operation for DescribeRegistry {
     type Output = DescribeRegistryResponse;
 
     fn target(_: &Self::Input) -> Target<'_> {
-        Target { registry_id: None, repository: None }
+        Target::registry()
     }
 
     /// There is no replication to configure yet, so there are no rules.

@@ -28,7 +28,12 @@ impl Operation for CreateRepository {
     type Output = CreateRepositoryResponse;
 
     fn target(input: &Self::Input) -> Target<'_> {
-        Target { registry_id: input.registry_id.as_deref(), repository: Some(&input.repository_name) }
+        Target::repository(input.registry_id.as_deref(), &input.repository_name)
+    }
+
+    fn request_tags(input: &Self::Input) -> Option<BTreeMap<String, String>> {
+        let tags = input.tags.as_ref()?;
+        Some(tags.iter().map(|tag| (tag.key.clone(), tag.value.clone())).collect())
     }
 
     async fn run(call: &Call<'_>, input: Self::Input) -> Result<Self::Output> {
@@ -102,7 +107,10 @@ impl Operation for DescribeRepositories {
     type Output = DescribeRepositoriesResponse;
 
     fn target(input: &Self::Input) -> Target<'_> {
-        Target { registry_id: input.registry_id.as_deref(), repository: None }
+        match &input.repository_names {
+            Some(names) if !names.is_empty() => Target::repositories(input.registry_id.as_deref(), names),
+            _ => Target::catalog(input.registry_id.as_deref()),
+        }
     }
 
     async fn run(call: &Call<'_>, input: Self::Input) -> Result<Self::Output> {
@@ -148,7 +156,7 @@ impl Operation for DeleteRepository {
     type Output = DeleteRepositoryResponse;
 
     fn target(input: &Self::Input) -> Target<'_> {
-        Target { registry_id: input.registry_id.as_deref(), repository: Some(&input.repository_name) }
+        Target::repository(input.registry_id.as_deref(), &input.repository_name)
     }
 
     async fn run(call: &Call<'_>, input: Self::Input) -> Result<Self::Output> {

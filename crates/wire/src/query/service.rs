@@ -9,7 +9,7 @@ use crate::error::codes;
 use crate::service::shape::Shape;
 
 /// A service that speaks the Query protocol.
-#[derive(Debug)]
+#[derive(Clone, Copy, Debug)]
 pub struct Service {
     /// Its name in sentences.
     pub name: &'static str,

@@ -232,6 +232,7 @@ impl Registry {
         let embedded = Arc::new(Embedded::open(folder.path(), ACCOUNT).unwrap());
         let counts = CallCounts::default();
         let config = AppConfig {
+            identity_region: Region::parse(REGION).unwrap(),
             region: Region::parse(REGION).unwrap(),
             registry_host: RegistryHost::parse(HOST, true).unwrap(),
             create_on_push: false,

@@ -1,0 +1,249 @@
+//! `AssumeRole`.
+
+use std::collections::BTreeMap;
+
+use ironwharf_cloud::table::identity::RoleRecord;
+use ironwharf_model::{AccountId, Error, Principal, PrincipalKind, Result};
+use ironwharf_policy::iam::{Attached, Context, Policies, Policy, PolicyKind, Request, decide_trust};
+use ironwharf_wire::seal::Bearer;
+use ironwharf_wire::sts::shapes::{AssumeRoleRequest, AssumeRoleResponse, PolicyDescriptorType, Tag};
+use ironwharf_wire::sts::{OperationName, decode, response_xml};
+
+use super::{Call, session};
+use crate::authenticate::Caller;
+use crate::authorize::{self, Details, Resource};
+use crate::identity::Directory;
+
+const DEFAULT_SECONDS: i64 = 3600;
+
+/// How long a session may last that was made from another session.
+const MAX_CHAINED_SECONDS: i64 = 3600;
+
+/// The largest session policy, in characters.
+const MAX_POLICY_CHARACTERS: usize = 2_048;
+
+/// The role an ARN names.
+pub(super) struct RoleName<'a> {
+    pub(super) account: AccountId,
+    pub(super) path: &'a str,
+    pub(super) name: &'a str,
+}
+
+impl<'a> RoleName<'a> {
+    /// Reads `arn:aws:iam::<account>:role/<path>/<name>`.
+    pub(super) fn parse(arn: &'a str) -> Result<Self> {
+        let parsed = arn.strip_prefix("arn:aws:iam::").and_then(|rest| {
+            let (account, rest) = rest.split_once(":role")?;
+            let (_, name) = rest.rsplit_once('/')?;
+            let path = rest.strip_suffix(name)?;
+            Some(Self { account: AccountId::parse(account).ok()?, path, name })
+        });
+        parsed
+            .filter(|role| !role.name.is_empty() && role.path.starts_with('/'))
+            .ok_or_else(|| Error::Validation { message: format!("{} is invalid", ironwharf_model::error::quoted(arn)) })
+    }
+
+    /// The role, if it is there under this path.
+    pub(super) async fn find(&self, directory: &Directory) -> Result<Option<RoleRecord>> {
+        let active = directory.account(&self.account).await?.is_some_and(|account| account.active);
+        let stored = directory.table().identity::<RoleRecord>(&self.account, self.name).await?;
+        let role = stored.map(|stored| stored.record);
+        Ok(role.filter(|role| active && role.path == self.path && role.name == self.name))
+    }
+}
+
+pub(super) async fn answer(call: Call<'_>) -> Result<String> {
+    const NAME: OperationName = OperationName::AssumeRole;
+    let input: AssumeRoleRequest = decode(NAME, call.form)?;
+    let caller = &call.caller;
+    let denied = |action: &str, reason: &str| Error::AccessDenied {
+        principal: caller.principal.arn(),
+        action: action.to_owned(),
+        resource: input.role_arn.clone(),
+        reason: reason.to_owned(),
+    };
+    if caller.principal.is_root() {
+        return Err(denied("sts:AssumeRole", "because roles may not be assumed by root accounts"));
+    }
+    if input.serial_number.is_some() || input.token_code.is_some() {
+        return Err(denied("sts:AssumeRole", "because there are no MFA devices in this registry"));
+    }
+    if input.source_identity.is_some() || input.provided_contexts.is_some() {
+        let message = "SourceIdentity and ProvidedContexts are not served yet".to_owned();
+        return Err(Error::Validation { message });
+    }
+    let name = RoleName::parse(&input.role_arn)?;
+    // Whether a role is there is nobody's business who may not assume it.
+    let not_trusted = "because no role trust policy allows the sts:AssumeRole action";
+    let role = name.find(call.directory).await?.ok_or_else(|| denied("sts:AssumeRole", not_trusted))?;
+    let tags = tags(caller, input.tags.as_deref().unwrap_or_default())?;
+    check_trust(&call, &input, &name, &role, &tags)?;
+    let seconds =
+        duration(input.duration_seconds, &role, matches!(caller.principal.kind, PrincipalKind::Session { .. }))?;
+    let mut transitive = caller.bearer.transitive_tags.clone();
+    transitive.extend(input.transitive_tag_keys.unwrap_or_default());
+    transitive.sort_unstable();
+    transitive.dedup();
+    let bearer = Bearer {
+        tags: inherited(caller, tags),
+        transitive_tags: transitive,
+        session_policies: session_policies(call.directory, &name.account, input.policy, input.policy_arns).await?,
+        ..Bearer::new(session_of(&name.account, &role, &input.role_session_name), caller.now_s())
+    };
+    let output = AssumeRoleResponse {
+        assumed_role_user: session::assumed_role_user(&bearer),
+        packed_policy_size: session::packed_size(&bearer),
+        credentials: Some(session::issue(call.directory, bearer, seconds).await?),
+        ..AssumeRoleResponse::default()
+    };
+    response_xml(NAME, &output, call.request_id)
+}
+
+/// A new session of a role.
+pub(super) fn session_of(account: &AccountId, role: &RoleRecord, session: &str) -> Principal {
+    let kind = PrincipalKind::Session {
+        path: role.path.clone(),
+        role: role.name.clone(),
+        id: role.id.clone(),
+        session: session.to_owned(),
+    };
+    Principal { account: account.clone(), kind, access_key_id: session::new_key_id(account) }
+}
+
+/// How long the session lasts.
+pub(super) fn duration(seconds: Option<i32>, role: &RoleRecord, chained: bool) -> Result<i64> {
+    let invalid = |message: &str| Error::Validation { message: message.to_owned() };
+    let seconds = seconds.map_or(DEFAULT_SECONDS, i64::from);
+    if chained && seconds > MAX_CHAINED_SECONDS {
+        return Err(invalid(
+            "The requested DurationSeconds exceeds the 1 hour session limit for roles assumed by role chaining",
+        ));
+    }
+    if seconds > role.max_session_s {
+        return Err(invalid("The requested DurationSeconds exceeds the MaxSessionDuration set for this role."));
+    }
+    Ok(seconds)
+}
+
+/// The session tags of the request. A tag that the caller's own session has to
+/// pass on cannot be given another value.
+fn tags(caller: &Caller, given: &[Tag]) -> Result<BTreeMap<String, String>> {
+    let invalid = |message: String| Error::Validation { message };
+    let mut tags = BTreeMap::new();
+    for Tag { key, value } in given {
+        let shown = ironwharf_model::error::quoted(key);
+        if key.to_ascii_lowercase().starts_with("aws:") {
+            return Err(invalid(format!("The tag key {shown} starts with aws:, which is reserved")));
+        }
+        if caller.bearer.transitive_tags.contains(key) {
+            return Err(invalid(format!("The tag {shown} comes from the calling session and cannot be set again")));
+        }
+        if tags.insert(key.clone(), value.clone()).is_some() {
+            return Err(invalid(format!("The tag key {shown} is given twice")));
+        }
+    }
+    Ok(tags)
+}
+
+fn inherited(caller: &Caller, mut tags: BTreeMap<String, String>) -> BTreeMap<String, String> {
+    for key in &caller.bearer.transitive_tags {
+        if let Some(value) = caller.bearer.tags.get(key) {
+            tags.insert(key.clone(), value.clone());
+        }
+    }
+    tags
+}
+
+/// Refuses callers that the role does not trust, or that may not assume it.
+fn check_trust(
+    call: &Call<'_>,
+    input: &AssumeRoleRequest,
+    name: &RoleName<'_>,
+    role: &RoleRecord,
+    tags: &BTreeMap<String, String>,
+) -> Result<()> {
+    let caller = &call.caller;
+    let trust = Policy::parse(&role.trust_policy, PolicyKind::Trust).map_err(Error::internal)?;
+    let resource = Resource::Identity { account: name.account.clone(), arn: input.role_arn.clone() };
+    let mut keys = vec![("sts:RoleSessionName", input.role_session_name.clone())];
+    keys.extend(input.external_id.clone().map(|id| ("sts:ExternalId", id)));
+    let details =
+        Details { request_tags: (!tags.is_empty()).then(|| tags.clone()), resource_tags: role.tags.clone(), keys };
+    let mut context = authorize::context(caller, &resource, &details, &BTreeMap::new());
+    if let Some(transitive) = &input.transitive_tag_keys {
+        context.insert_list("sts:TransitiveTagKeys", transitive.iter().cloned());
+    }
+    decide_for(caller, "sts:AssumeRole", &resource, name, &context, &trust)?;
+    if !tags.is_empty() {
+        decide_for(caller, "sts:TagSession", &resource, name, &context, &trust)?;
+    }
+    Ok(())
+}
+
+fn decide_for(
+    caller: &Caller,
+    action: &str,
+    resource: &Resource,
+    role: &RoleName<'_>,
+    context: &Context,
+    trust: &Policy,
+) -> Result<()> {
+    let Resource::Identity { arn: role_arn, .. } = resource else {
+        return Err(Error::internal("a role is no part of a registry"));
+    };
+    let (arn, issuer) = (caller.principal.arn(), caller.principal.issuer_arn());
+    let request = Request {
+        requester: authorize::requester(caller, &arn, &issuer),
+        action,
+        resource: role_arn,
+        resource_account: &role.account,
+        context,
+    };
+    let identity: Vec<Attached<'_>> = caller.grants.identity.iter().map(|named| named.attached()).collect();
+    let session: Vec<Attached<'_>> = caller.session_policies.iter().map(|named| named.attached()).collect();
+    let boundary = caller.grants.boundary.as_ref().map(|named| named.attached());
+    let policies = Policies { identity: &identity, boundary, session: &session, ..Policies::default() };
+    let decision = decide_trust(&request, &policies, Attached { id: "TrustPolicy", policy: trust });
+    if decision.is_allowed() {
+        return Ok(());
+    }
+    Err(Error::AccessDenied {
+        principal: arn,
+        action: action.to_owned(),
+        resource: role_arn.clone(),
+        reason: decision.reason.to_string(),
+    })
+}
+
+/// The policies that narrow a session: the text of the inline one, the ARNs of
+/// the managed ones.
+pub(super) async fn session_policies(
+    directory: &Directory,
+    account: &AccountId,
+    inline: Option<String>,
+    managed: Option<Vec<PolicyDescriptorType>>,
+) -> Result<Vec<String>> {
+    let malformed = |message: String| Error::MalformedPolicyDocument { message };
+    let mut texts = Vec::new();
+    if let Some(text) = inline {
+        if text.chars().count() > MAX_POLICY_CHARACTERS {
+            let message = format!("The session policy must have at most {MAX_POLICY_CHARACTERS} characters");
+            return Err(Error::PackedPolicyTooLarge { message });
+        }
+        Policy::parse(&text, PolicyKind::Identity).map_err(|error| malformed(error.to_string()))?;
+        texts.push(compact(&text));
+    }
+    for arn in managed.unwrap_or_default().into_iter().filter_map(|descriptor| descriptor.arn) {
+        if directory.managed_policy(account, &arn).await?.is_none() {
+            let shown = ironwharf_model::error::quoted(&arn);
+            return Err(malformed(format!("The policy {shown} does not exist")));
+        }
+        texts.push(arn);
+    }
+    Ok(texts)
+}
+
+/// A policy without the white space between its elements.
+fn compact(text: &str) -> String {
+    serde_json::from_str::<serde_json::Value>(text).map_or_else(|_| text.to_owned(), |value| value.to_string())
+}

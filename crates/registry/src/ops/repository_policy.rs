@@ -1,0 +1,123 @@
+//! The policies of repositories.
+
+use ironwharf_cloud::table::RepositoryKey;
+use ironwharf_model::{Error, Result};
+use ironwharf_policy::iam::{Policy, PolicyKind};
+use ironwharf_wire::ecr::OperationName;
+use ironwharf_wire::ecr::shapes::{
+    DeleteRepositoryPolicyRequest, DeleteRepositoryPolicyResponse, GetRepositoryPolicyRequest,
+    GetRepositoryPolicyResponse, SetRepositoryPolicyRequest, SetRepositoryPolicyResponse,
+};
+
+use super::{Call, Operation, Target};
+use crate::authorize::{Details, Resource, ResourcePolicies, decide_with};
+use crate::repositories::{id as repository_id, not_found};
+
+/// The largest policy, in characters.
+pub(super) const MAX_CHARACTERS: usize = 10_240;
+
+/// Compiles a policy that somebody wants to set.
+pub(super) fn parse(text: &str, kind: PolicyKind) -> Result<Policy> {
+    let invalid = |reason: String| Error::invalid_parameter("policyText", reason);
+    if text.chars().count() > MAX_CHARACTERS {
+        return Err(invalid(format!("a policy must have at most {MAX_CHARACTERS} characters")));
+    }
+    Policy::parse(text, kind).map_err(|malformed| invalid(malformed.to_string()))
+}
+
+/// The repository as it is now: a policy is set on one incarnation.
+async fn current(call: &Call<'_>) -> Result<RepositoryKey> {
+    let (permit, region) = (&call.permit, call.permit.region());
+    let found = region.cloud.table.repository(permit.registry(), permit.repository()?).await?;
+    match found {
+        Some(repository) => Ok(region.repositories.put(repository).key.clone()),
+        None => Err(not_found(permit.registry(), permit.repository()?)),
+    }
+}
+
+pub(super) struct SetRepositoryPolicy;
+
+impl Operation for SetRepositoryPolicy {
+    const NAME: OperationName = OperationName::SetRepositoryPolicy;
+    type Input = SetRepositoryPolicyRequest;
+    type Output = SetRepositoryPolicyResponse;
+
+    fn target(input: &Self::Input) -> Target<'_> {
+        Target::repository(input.registry_id.as_deref(), &input.repository_name)
+    }
+
+    async fn run(call: &Call<'_>, input: Self::Input) -> Result<Self::Output> {
+        let permit = &call.permit;
+        let (registry, name) = (permit.registry(), permit.repository()?);
+        let policy = parse(&input.policy_text, PolicyKind::Repository)?;
+        let repository = current(call).await?;
+        if !input.force.unwrap_or(false) {
+            let resource = Resource::Repository { account: registry.clone(), name: name.clone() };
+            let of_registry = permit.region().registry_policy(registry).await?;
+            let policies = ResourcePolicies { repository: Some(&policy), registry: of_registry.as_deref() };
+            let (_, labels) = permit.region().access_of(registry, name).await?;
+            let action = "ecr:SetRepositoryPolicy";
+            let decision = decide_with(permit.caller(), action, &resource, &Details::default(), &labels, policies);
+            if !decision.is_allowed() {
+                let reason = "this policy would keep you from setting another one; use force if that is what you want";
+                return Err(Error::invalid_parameter("policyText", reason));
+            }
+        }
+        permit.region().cloud.table.put_repository_policy(&repository, Some(&input.policy_text)).await?;
+        permit.region().policies.forget_repository(registry, name);
+        Ok(SetRepositoryPolicyResponse {
+            registry_id: Some(registry.to_string()),
+            repository_name: Some(name.to_string()),
+            policy_text: Some(input.policy_text),
+        })
+    }
+}
+
+pub(super) struct GetRepositoryPolicy;
+
+impl Operation for GetRepositoryPolicy {
+    const NAME: OperationName = OperationName::GetRepositoryPolicy;
+    type Input = GetRepositoryPolicyRequest;
+    type Output = GetRepositoryPolicyResponse;
+
+    fn target(input: &Self::Input) -> Target<'_> {
+        Target::repository(input.registry_id.as_deref(), &input.repository_name)
+    }
+
+    async fn run(call: &Call<'_>, _: Self::Input) -> Result<Self::Output> {
+        let permit = &call.permit;
+        let (registry, name) = (permit.registry(), permit.repository()?);
+        let text = permit.region().cloud.table.repository_policy(&current(call).await?).await?;
+        let text = text.ok_or_else(|| Error::RepositoryPolicyNotFound(repository_id(registry, name)))?;
+        Ok(GetRepositoryPolicyResponse {
+            registry_id: Some(registry.to_string()),
+            repository_name: Some(name.to_string()),
+            policy_text: Some(text),
+        })
+    }
+}
+
+pub(super) struct DeleteRepositoryPolicy;
+
+impl Operation for DeleteRepositoryPolicy {
+    const NAME: OperationName = OperationName::DeleteRepositoryPolicy;
+    type Input = DeleteRepositoryPolicyRequest;
+    type Output = DeleteRepositoryPolicyResponse;
+
+    fn target(input: &Self::Input) -> Target<'_> {
+        Target::repository(input.registry_id.as_deref(), &input.repository_name)
+    }
+
+    async fn run(call: &Call<'_>, _: Self::Input) -> Result<Self::Output> {
+        let permit = &call.permit;
+        let (registry, name) = (permit.registry(), permit.repository()?);
+        let text = permit.region().cloud.table.put_repository_policy(&current(call).await?, None).await?;
+        permit.region().policies.forget_repository(registry, name);
+        let text = text.ok_or_else(|| Error::RepositoryPolicyNotFound(repository_id(registry, name)))?;
+        Ok(DeleteRepositoryPolicyResponse {
+            registry_id: Some(registry.to_string()),
+            repository_name: Some(name.to_string()),
+            policy_text: Some(text),
+        })
+    }
+}
