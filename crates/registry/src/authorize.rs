@@ -1,12 +1,16 @@
 //! Who may do what: the one step between authentication and every handler.
 //!
 //! Invariant: a [`Permit`] is made here and nowhere else.
+//! Invariant: a permit for a registry has the storage of that registry's account
+//! and of no other; a handler takes table and objects from there.
 //! Invariant: a refusal says the same whether or not its resource exists.
 
 use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
 
+use ironwharf_cloud::table::Repository;
+use ironwharf_cloud::{Mode, Objects, Table, TenantStorage};
 use ironwharf_model::{AccountId, Error, PrincipalKind, Region, RepositoryArn, RepositoryName, Result, arn};
 use ironwharf_policy::iam::{Attached, Context, Decision, Policies, Policy, Request, Requester, decide};
 use time::OffsetDateTime;
@@ -81,6 +85,9 @@ pub struct Details {
 pub struct Permit {
     caller: Caller,
     resource: Resource,
+    mode: Mode,
+    /// The storage of the resource's account; none for what is no registry's.
+    storage: Option<Arc<TenantStorage>>,
 }
 
 impl Permit {
@@ -100,6 +107,33 @@ impl Permit {
         &self.caller.region
     }
 
+    /// The metadata of the registry acted on, and of no other.
+    ///
+    /// # Errors
+    /// [`Error::Internal`] for an action on something that is no registry's.
+    pub(crate) fn table(&self) -> Result<&Table> {
+        self.storage().map(|storage| &storage.table)
+    }
+
+    /// The blobs of the registry acted on, and of no other.
+    ///
+    /// # Errors
+    /// As [`Permit::table`].
+    pub(crate) fn objects(&self) -> Result<&Objects> {
+        self.storage().map(|storage| &storage.objects)
+    }
+
+    fn storage(&self) -> Result<&TenantStorage> {
+        self.storage
+            .as_deref()
+            .ok_or_else(|| Error::internal("an action on no registry asked for a registry's storage"))
+    }
+
+    /// The repository acted on, as it is stored.
+    pub(crate) async fn find_repository(&self) -> Result<Arc<Repository>> {
+        self.region().repository(self.table()?, self.registry(), self.repository()?).await
+    }
+
     /// The repository acted on.
     ///
     /// # Errors
@@ -113,8 +147,8 @@ impl Permit {
 
     /// Whether the caller may perform another action on another resource too.
     pub(crate) async fn also(&self, action: &str, resource: &Resource) -> Result<bool> {
-        match check(&self.caller, action, resource, &Details::default()).await {
-            Ok(()) => Ok(true),
+        match check(&self.caller, self.mode, action, resource, &Details::default()).await {
+            Ok(_) => Ok(true),
             Err(Error::AccessDenied { .. } | Error::AccountSuspended) => Ok(false),
             Err(error) => Err(error),
         }
@@ -123,7 +157,7 @@ impl Permit {
     /// Refuses what the caller may not do besides, with the same message as
     /// [`authorize`].
     pub(crate) async fn require(&self, action: &str, resource: &Resource, details: &Details) -> Result<()> {
-        check(&self.caller, action, resource, details).await
+        check(&self.caller, self.mode, action, resource, details).await.map(drop)
     }
 }
 
@@ -133,17 +167,43 @@ impl fmt::Debug for Permit {
     }
 }
 
-/// Decides whether `caller` may perform `action` (such as `ecr:PutImage`).
+/// Decides whether `caller` may perform `action` (such as `iam:CreateUser`),
+/// which needs nobody's storage.
 ///
 /// # Errors
 /// [`Error::AccessDenied`], which says who may not do what to which resource,
 /// and which kind of policy decided.
 pub async fn authorize(caller: Caller, action: &str, resource: Resource, details: &Details) -> Result<Permit> {
-    check(&caller, action, &resource, details).await?;
-    Ok(Permit { caller, resource })
+    let mode = Mode::Read;
+    check(&caller, mode, action, &resource, details).await?;
+    Ok(Permit { caller, resource, mode, storage: None })
 }
 
-async fn check(caller: &Caller, action: &str, resource: &Resource, details: &Details) -> Result<()> {
+/// Decides whether `caller` may perform `action` (such as `ecr:PutImage`) in a
+/// registry; the permit has the registry's storage, for `mode`.
+///
+/// # Errors
+/// As [`authorize`].
+pub async fn authorize_in_registry(
+    caller: Caller,
+    mode: Mode,
+    action: &str,
+    resource: Resource,
+    details: &Details,
+) -> Result<Permit> {
+    let storage = check(&caller, mode, action, &resource, details).await?;
+    Ok(Permit { caller, resource, mode, storage })
+}
+
+/// Decides, and gives the storage that the policies of the resource were in:
+/// that of the account which owns it.
+async fn check(
+    caller: &Caller,
+    mode: Mode,
+    action: &str,
+    resource: &Resource,
+    details: &Details,
+) -> Result<Option<Arc<TenantStorage>>> {
     let account = resource.account();
     // A stranger's account that is suspended, or not there at all, has nothing
     // to give; the caller's own was looked at when it was authenticated.
@@ -158,17 +218,23 @@ async fn check(caller: &Caller, action: &str, resource: &Resource, details: &Det
             ));
         }
     }
-    let of_registry = match resource {
+    let storage = match resource {
         Resource::Identity { .. } => None,
-        _ => caller.region.registry_policy(account).await?,
+        _ => Some(caller.region.cloud.tenants.storage(account, mode).await?),
     };
-    let (of_repository, labels) = match resource {
-        Resource::Repository { account, name } => caller.region.access_of(account, name).await?,
+    let of_registry = match &storage {
+        None => None,
+        Some(storage) => caller.region.registry_policy(&storage.table, account).await?,
+    };
+    let (of_repository, labels) = match (resource, &storage) {
+        (Resource::Repository { account, name }, Some(storage)) => {
+            caller.region.access_of(&storage.table, account, name).await?
+        }
         _ => (None, BTreeMap::new()),
     };
     let policies = ResourcePolicies { repository: of_repository.as_deref(), registry: of_registry.as_deref() };
     let decision = decide_with(caller, action, resource, details, &labels, policies);
-    if decision.is_allowed() { Ok(()) } else { Err(denied(caller, action, resource, decision.reason.to_string())) }
+    if decision.is_allowed() { Ok(storage) } else { Err(denied(caller, action, resource, decision.reason.to_string())) }
 }
 
 /// The policies on the side of the resource.

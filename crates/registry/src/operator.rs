@@ -4,8 +4,8 @@
 //! Invariant: only principals of the operator's own account get through, and
 //! only where their policies allow the `ironwharf:` action.
 
-use ironwharf_cloud::random;
 use ironwharf_cloud::table::identity::{AccountRecord, AccountStatus, Change, RoleRecord, Stored, UserRecord};
+use ironwharf_cloud::{Mode, random};
 use ironwharf_model::{AccountId, Error, Result};
 use ironwharf_wire::service::scalars::Timestamp;
 use serde::de::DeserializeOwned;
@@ -321,7 +321,8 @@ impl Call<'_> {
         }
         for region in self.app.regions().existing()? {
             let Some(region) = self.app.regions().get(&region, false).await? else { continue };
-            let names = region.cloud.table.repository_names(&id, None, 1).await?;
+            let storage = region.cloud.tenants.storage(&id, Mode::Read).await?;
+            let names = storage.table.repository_names(&id, None, 1).await?;
             if let Some(name) = names.items.first() {
                 let region = &region.cloud.region;
                 return Err(conflict(format!(

@@ -184,9 +184,8 @@ mod tests {
     #[tokio::test]
     async fn what_was_asked_for_longest_ago_goes_first() {
         let leases = Leases::new(2, LEFT);
-        let ask = async |key: u8, value: u8| {
-            leases.get(&key, start, || async { Ok((value, start() + HOUR)) }).await.unwrap()
-        };
+        let ask =
+            async |key: u8, value: u8| leases.get(&key, start, || async { Ok((value, start() + HOUR)) }).await.unwrap();
         assert_eq!(ask(1, 10).await, 10);
         assert_eq!(ask(2, 20).await, 20);
         assert_eq!(ask(1, 11).await, 10);
