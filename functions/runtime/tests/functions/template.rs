@@ -94,6 +94,7 @@ async fn each_role_allows_what_its_function_calls() {
                 granted.extend(texts(&statement["Action"]));
             }
         }
+        granted.extend(granted_besides(&template, name));
         let mut needed: BTreeSet<String> =
             calls[name].iter().flat_map(|call| actions(call)).map(|action| (*action).to_owned()).collect();
         if scope == Scope::Pull {
@@ -104,6 +105,72 @@ async fn each_role_allows_what_its_function_calls() {
             assert!(needed.insert((*action).to_owned()), "{name} calls {action} after all: {reason}");
         }
         assert_eq!(granted, needed, "{name}; it calls {:?}", calls[name]);
+    }
+}
+
+/// What policies of their own add to the role of a function.
+fn granted_besides(template: &Yaml, function: &str) -> BTreeSet<String> {
+    let policies = ["TenantReaders", "TenantWriters"].map(|name| &template["Resources"][name]["Properties"]);
+    let of_role = policies.into_iter().filter(|policy| texts(&policy["Roles"]).contains(&format!("{function}Role")));
+    of_role.flat_map(|policy| texts(&policy["PolicyDocument"]["Statement"][0]["Action"])).collect()
+}
+
+/// The calls of the embedded services are made with sessions that are checked
+/// by these very policies, so what is missing is noticed there; here is looked
+/// for what is too much.
+#[test]
+fn the_tenant_roles_reach_items_and_objects_of_their_tenant_only() {
+    let template = template();
+    for (role, file, text, trusted) in [
+        (
+            "TenantReadRole",
+            "tenant-roles/read.json",
+            include_str!("../../../../infra/tenant-roles/read.json"),
+            &["PullFunction", "PushFunction", "ApiFunction"][..],
+        ),
+        (
+            "TenantWriteRole",
+            "tenant-roles/write.json",
+            include_str!("../../../../infra/tenant-roles/write.json"),
+            &["PushFunction", "ApiFunction"],
+        ),
+    ] {
+        let properties = &template["Resources"][role]["Properties"];
+        let include = &properties["Policies"][0]["PolicyDocument"]["Fn::Transform"];
+        assert_eq!(include["Name"].as_str(), Some("AWS::Include"));
+        assert_eq!(include["Parameters"]["Location"].as_str(), Some(file));
+        let trust = &properties["AssumeRolePolicyDocument"]["Statement"][0];
+        let trusted = trusted.iter().map(|function| format!("{function}Role.Arn")).collect();
+        assert_eq!(texts(&trust["Principal"]["AWS"]), trusted);
+        assert_eq!(texts(&trust["Action"]), BTreeSet::from(["sts:AssumeRole".to_owned(), "sts:TagSession".to_owned()]));
+        let tags = &trust["Condition"]["ForAllValues:StringEquals"]["aws:TagKeys"];
+        assert_eq!(texts(tags), BTreeSet::from(["tenant".to_owned()]));
+        let digits = trust["Condition"]["StringLike"]["aws:RequestTag/tenant"].as_str();
+        assert_eq!(digits, Some("?".repeat(12).as_str()));
+
+        let policy: Value = serde_json::from_str(text).unwrap();
+        for statement in policy["Statement"].as_array().unwrap() {
+            let actions = match &statement["Action"] {
+                Value::Array(actions) => actions.clone(),
+                action => vec![action.clone()],
+            };
+            for action in actions.iter().map(|action| action.as_str().unwrap()) {
+                assert!(!action.contains('*') && !action.ends_with(":Scan") && !action.contains(":List"), "{action}");
+            }
+            let condition = &statement["Condition"];
+            let resource = &statement["Resource"]["Fn::Sub"];
+            match statement["Sid"].as_str().unwrap() {
+                "Items" => {
+                    assert_eq!(*resource, json!("${Table.Arn}"), "no index");
+                    let keys = json!(["T#${aws:PrincipalTag/tenant}#*"]);
+                    assert_eq!(condition["ForAllValues:StringLike"]["dynamodb:LeadingKeys"], keys);
+                    assert_eq!(condition["Null"]["dynamodb:LeadingKeys"], json!("false"));
+                }
+                "Objects" => assert_eq!(*resource, json!("${Bucket.Arn}/${!aws:PrincipalTag/tenant}/*")),
+                "ObjectKeys" => assert!(condition["StringEquals"]["kms:ViaService"].is_object()),
+                other => panic!("what is {other} for?"),
+            }
+        }
     }
 }
 
@@ -128,6 +195,7 @@ fn actions(call: &str) -> &'static [&'static str] {
         "S3 GetObject" => &["s3:GetObject"],
         "KMS Decrypt" => &["kms:Decrypt"],
         "KMS GenerateDataKey" => &["kms:GenerateDataKey"],
+        "STS AssumeRole" => &["sts:AssumeRole", "sts:TagSession"],
         other => panic!("no role has an action for {other}"),
     }
 }

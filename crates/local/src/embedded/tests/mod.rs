@@ -8,6 +8,7 @@ mod multipart;
 mod objects;
 mod public;
 mod speed;
+mod tenants;
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
