@@ -166,8 +166,11 @@ fn arn(text: &str) -> Option<Name> {
         return None;
     }
     let whole = text.to_owned();
-    let is_name =
-        |name: &str| !name.is_empty() && !name.ends_with('/') && name.bytes().all(|byte| byte.is_ascii_graphic());
+    // A path takes more than a name does, but a variable is always a mistake.
+    let is_name = |name: &str| {
+        let is_plain = name.bytes().all(|byte| byte.is_ascii_graphic() && !matches!(byte, b'$' | b'{' | b'}' | b':'));
+        !name.is_empty() && !name.ends_with('/') && is_plain
+    };
     match (service, resource.split_once('/')) {
         ("iam", None) if resource == "root" => Some(Name::Account(account)),
         ("iam", Some(("user", name))) if is_name(name) => Some(Name::User(whole)),

@@ -137,14 +137,13 @@ fn compare(operator: &str, given: &str, wanted: &str, context: &Map<String, Valu
         "StringLike" => text_matches(wanted, true, given, context),
         "ArnEquals" | "ArnLike" => arn_matches(wanted, given, context),
         "IpAddress" => Some(in_network(wanted, given)),
-        "Bool" => Some(given == wanted),
         "NumericEquals" => Some((number(given) - number(wanted)).abs() < 1e-9),
         "NumericLessThan" => Some(number(given) < number(wanted)),
         "NumericLessThanEquals" => Some(number(given) <= number(wanted)),
         "NumericGreaterThan" => Some(number(given) > number(wanted)),
         "NumericGreaterThanEquals" => Some(number(given) >= number(wanted)),
         // All generated dates have one form, which sorts as text.
-        "DateEquals" => Some(given == wanted),
+        "Bool" | "DateEquals" => Some(given == wanted),
         "DateLessThan" => Some(given < wanted),
         "DateLessThanEquals" => Some(given <= wanted),
         "DateGreaterThan" => Some(given > wanted),
@@ -171,10 +170,10 @@ fn condition(name: &str, key: &str, wanted: &Value, context: &Map<String, Value>
         None if given.is_empty() => Some(negated || if_exists),
         None if given.len() == 1 => each[0],
         None => None,
-        Some("ForAllValues") if given.iter().all(|value| value.is_empty()) => Some(true),
+        Some("ForAllValues") if given.iter().all(String::is_empty) => Some(true),
         Some("ForAllValues") => and(&each),
         Some(_) if given.is_empty() => Some(if_exists),
-        Some(_) if given.iter().all(|value| value.is_empty()) => Some(false),
+        Some(_) if given.iter().all(String::is_empty) => Some(false),
         Some(_) => or(&each),
     }
 }
