@@ -18,14 +18,14 @@ fn patterns_of_ten_kilobytes() {
         "*a".repeat(5_000),
         "*a*".repeat(3_300),
         format!("*{}c*", "a".repeat(10_000)),
-        format!("{}c", "*a?".repeat(128)),
+        format!("{}c", "*a?".repeat(32)),
     ] {
         let resource = format!("arn:aws:ecr:*:*:repository/{pattern}c");
         let statement = json!({
             "Effect": "Allow", "Action": "*", "Resource": resource,
             "Condition": {"StringLike": {"aws:UserAgent": pattern}},
         });
-        assert!(!decide(statement, json!({"aws:UserAgent": "a".repeat(4_000)})));
+        assert!(!decide(statement, json!({"aws:UserAgent": "a".repeat(1_000)})));
     }
 }
 
@@ -40,14 +40,14 @@ fn many_statements_lists_and_variables() {
             "Condition": {"StringLike": {"aws:b": vec![entry; count]}},
         })
     };
-    assert!(!decide(list(1_000), json!({"aws:a": "a".repeat(4_000), "aws:b": "b".repeat(4_000)})));
+    assert!(!decide(list(1_000), json!({"aws:a": "a".repeat(1_000), "aws:b": "b".repeat(1_000)})));
     let fault = |value: Value| {
         let text = json!({"Version": "2012-10-17", "Statement": value}).to_string();
         Policy::parse(&text, PolicyKind::Identity).unwrap_err().to_string()
     };
     assert_eq!(fault(list(1_001)), "Statement.Condition.StringLike.aws:b: must have at most 1000 entries");
-    let marks = json!({"Effect": "Allow", "Action": "*", "Resource": format!("arn:aws:ecr:*:*:{}", "?a".repeat(257))});
-    assert_eq!(fault(marks), "a policy has at most 256 question marks");
+    let marks = json!({"Effect": "Allow", "Action": "*", "Resource": format!("arn:aws:ecr:*:*:{}", "?a".repeat(65))});
+    assert_eq!(fault(marks), "a policy has at most 64 question marks");
 }
 
 #[test]

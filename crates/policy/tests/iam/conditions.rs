@@ -239,7 +239,7 @@ fn operators_and_keys_are_all_needed() {
 
 #[test]
 fn values_too_long_to_compare_decide_nothing() {
-    let long = "a".repeat(5_000);
+    let long = "a".repeat(1_025);
     let context = json!({"aws:key": long, "aws:username": long});
     for conditions in [
         json!({"StringLike": {"aws:key": "*"}}),

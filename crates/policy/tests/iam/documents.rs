@@ -120,6 +120,11 @@ fn statements() {
             json!({"Principal": null, "NotPrincipal": {"AWS": "111122223333"}, "Effect": "Deny"}),
             "Statement[0].NotPrincipal: is not for trust policies",
         ),
+        (
+            Registry,
+            json!({"Principal": null, "NotPrincipal": {"AWS": ["111122223333", "*"]}, "Effect": "Deny"}),
+            "Statement[0].NotPrincipal: must not be '*': it would be about nobody",
+        ),
     ];
     for (kind, changes, expected) in cases {
         let document = json!({"Statement": [statement(kind, &changes)]});

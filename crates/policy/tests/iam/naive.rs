@@ -194,8 +194,7 @@ fn principal(value: &Value, who: &Who, negated: bool, denies: bool) -> u8 {
             Who::Service(name) => has(name),
             _ => false,
         };
-        let everyone = has("*") && (value.is_string() || !matches!(who, Who::Service(_)));
-        return if chain || everyone { 0 } else { 3 };
+        return if chain { 0 } else { 3 };
     }
     let everyone = has("*") && (value.is_string() || denies || !matches!(who, Who::Service(_)));
     if everyone || *who != Who::Anonymous && !matches!(who, Who::Root(_)) && has(&who.arn()) {

@@ -114,7 +114,7 @@ fn condition() -> impl Strategy<Value = (String, &'static str, Value)> {
         .prop_map(|(name, values)| (name.to_owned(), "aws:CurrentTime", values));
     let address = (
         select(vec!["IpAddress", "NotIpAddress", "NotIpAddressIfExists"]),
-        one_or_list(vec!["203.0.113.0/24", "198.51.100.7", "0.0.0.0/0"], 2),
+        one_or_list(vec!["203.0.113.0/24", "198.51.100.7", "128.0.0.0/1"], 2),
     )
         .prop_map(|(name, values)| (name.to_owned(), "aws:SourceIp", values));
     let arn = (
@@ -173,7 +173,8 @@ fn statement(kind: Kind) -> impl Strategy<Value = Value> {
                 statement.insert(if not_resource { "NotResource" } else { "Resource" }.into(), resources);
             }
             if kind != Kind::Identity {
-                let name = if denies && not_principal { "NotPrincipal" } else { "Principal" };
+                let is_everyone = principals.to_string().contains("\"*\"");
+                let name = if denies && not_principal && !is_everyone { "NotPrincipal" } else { "Principal" };
                 statement.insert(name.into(), principals);
             }
             if let Some(conditions) = conditions {
