@@ -5,7 +5,7 @@ use proptest::prelude::*;
 use serde_json::{Value, json};
 
 use crate::naive;
-use crate::support::generate::{noise, world};
+use crate::support::generate::{noise, role_world, world};
 use crate::support::{Who, World};
 
 const KINDS: [PolicyKind; 4] = [PolicyKind::Identity, PolicyKind::Trust, PolicyKind::Repository, PolicyKind::Registry];
@@ -36,6 +36,12 @@ proptest! {
 
     #[test]
     fn both_evaluators_agree(world in world()) {
+        let decision = world.decide();
+        prop_assert_eq!(format!("{:?}", decision.effect), naive::decide(&world), "{}", decision.reason);
+    }
+
+    #[test]
+    fn both_evaluators_agree_about_roles(world in role_world()) {
         let decision = world.decide();
         prop_assert_eq!(format!("{:?}", decision.effect), naive::decide(&world), "{}", decision.reason);
     }

@@ -196,7 +196,11 @@ fn principal(value: &Value, who: &Who, negated: bool, denies: bool) -> u8 {
         };
         return if chain { 0 } else { 3 };
     }
-    let everyone = has("*") && (value.is_string() || denies || !matches!(who, Who::Service(_)));
+    let everyone = match who {
+        Who::Federated(_) => has("*") && denies,
+        Who::Service(_) => has("*") && (value.is_string() || denies),
+        _ => has("*"),
+    };
     if everyone || *who != Who::Anonymous && !matches!(who, Who::Root(_)) && has(&who.arn()) {
         3
     } else if who.role_arn().is_some_and(|role| has(&role)) {
@@ -253,6 +257,32 @@ fn policy(statements: &Value, world: &World) -> (u8, u8) {
     (strongest("Allow"), strongest("Deny"))
 }
 
+type Answers<'a> = &'a [(u8, u8)];
+
+fn decide_trust(
+    world: &World,
+    identity: Answers<'_>,
+    boundary: Answers<'_>,
+    session: Answers<'_>,
+    trust: (u8, u8),
+) -> &'static str {
+    let denied = |policies: Answers<'_>| policies.iter().any(|(_, denies)| *denies > 0);
+    let allowed = |policies: Answers<'_>| policies.iter().any(|(allows, _)| *allows > 0);
+    if denied(identity) || denied(boundary) || denied(session) || trust.1 > 0 {
+        return "ExplicitDeny";
+    }
+    let own = matches!(world.who, Who::Root(_)) || allowed(identity);
+    let limits = (boundary.is_empty() || allowed(boundary)) && (session.is_empty() || allowed(session));
+    let is_allowed = match (world.who.account(), trust.0) {
+        (_, 0) => false,
+        (None, _) => world.who != Who::Anonymous,
+        (Some(account), 3) if account == world.resource_account => true,
+        (Some(account), 2) if account == world.resource_account => limits,
+        _ => own && limits,
+    };
+    if is_allowed { "Allowed" } else { "ImplicitDeny" }
+}
+
 /// `Allowed`, `ExplicitDeny` or `ImplicitDeny`.
 pub(crate) fn decide(world: &World) -> &'static str {
     let of = |policies: &[Value]| policies.iter().map(|one| policy(one, world)).collect::<Vec<_>>();
@@ -262,6 +292,9 @@ pub(crate) fn decide(world: &World) -> &'static str {
     let resource = of(&[world.repository.as_slice(), world.registry.as_slice()].concat());
     let denied = |policies: &[(u8, u8)]| policies.iter().any(|(_, denies)| *denies > 0);
     let allowed = |policies: &[(u8, u8)]| policies.iter().any(|(allows, _)| *allows > 0);
+    if let Some(trust) = &world.trust {
+        return decide_trust(world, &identity, &boundary, &session, policy(trust, world));
+    }
     let same = world.who.account() == Some(world.resource_account);
     let root = matches!(world.who, Who::Root(_));
     let repairs = root && same && world.action == "ecr:SetRepositoryPolicy";

@@ -4,9 +4,8 @@
 use ironwharf_policy::iam::PolicyKind;
 use serde_json::{Value, json};
 
-use crate::support::{OTHER, OWN, ROLE, Who, World, parse};
+use crate::support::{OTHER, OWN, PROVIDER, ROLE, Who, World, parse};
 
-const PROVIDER: &str = "arn:aws:iam::111122223333:oidc-provider/token.actions.githubusercontent.com";
 const KEY: &str = "token.actions.githubusercontent.com:sub";
 
 const ALLOWED: &str = "Allowed";

@@ -6,7 +6,7 @@ use proptest::prelude::*;
 use proptest::sample::{select, subsequence};
 use serde_json::{Map, Value, json};
 
-use super::{OTHER, OWN, Who, World};
+use super::{OTHER, OWN, PROVIDER, ROLE, Who, World};
 
 const PREFIX: &str = "arn:aws:ecr:eu-west-1:111122223333:repository/";
 
@@ -156,25 +156,61 @@ enum Kind {
     Identity,
     Repository,
     Registry,
+    /// Identity policies of who assumes a role.
+    Caller,
+    Trust,
+}
+
+fn role_actions() -> impl Strategy<Value = Value> {
+    one_or_list(vec!["sts:AssumeRole", "sts:*", "STS:assume*", "sts:TagSession", "sts:?ssumeRole"], 2)
+}
+
+fn role_resources() -> impl Strategy<Value = Value> {
+    let patterns = vec![
+        "*",
+        ROLE,
+        "arn:aws:iam::*:role/*",
+        "arn:aws:iam::111122223333:role/t?rget",
+        "arn:aws:iam::111122223333:role/${aws:username}",
+        "arn:aws:iam::111122223333:role/${aws:PrincipalTag/team, 'target'}",
+        "arn:aws:iam::444455556666:role/*",
+    ];
+    one_or_list(patterns, 2)
+}
+
+fn trusted() -> impl Strategy<Value = Value> {
+    prop_oneof![
+        8 => principals(),
+        1 => Just(json!({"Federated": PROVIDER})),
+        1 => Just(json!({"Federated": ["accounts.google.com", PROVIDER], "AWS": OWN})),
+    ]
 }
 
 fn statement(kind: Kind) -> impl Strategy<Value = Value> {
     let resource = match kind {
         Kind::Repository => option::weighted(0.2, resources()).boxed(),
         Kind::Identity | Kind::Registry => resources().prop_map(Some).boxed(),
+        Kind::Caller => role_resources().prop_map(Some).boxed(),
+        Kind::Trust => Just(None).boxed(),
     };
-    let elements = (actions(), prop::bool::weighted(0.1), resource, prop::bool::weighted(0.1), principals());
+    let (actions, principals) = match kind {
+        Kind::Caller | Kind::Trust => (role_actions().boxed(), trusted().boxed()),
+        _ => (actions().boxed(), principals().boxed()),
+    };
+    let elements = (actions, prop::bool::weighted(0.1), resource, prop::bool::weighted(0.1), principals);
     (elements, option::weighted(0.4, conditions()), prop::bool::weighted(0.25), prop::bool::weighted(0.1)).prop_map(
         move |((actions, not_action, resources, not_resource, principals), conditions, denies, not_principal)| {
             let mut statement = Map::new();
             statement.insert("Effect".into(), json!(if denies { "Deny" } else { "Allow" }));
+            let not_action = not_action && kind != Kind::Trust;
             statement.insert(if not_action { "NotAction" } else { "Action" }.into(), actions);
             if let Some(resources) = resources {
                 statement.insert(if not_resource { "NotResource" } else { "Resource" }.into(), resources);
             }
-            if kind != Kind::Identity {
+            if !matches!(kind, Kind::Identity | Kind::Caller) {
                 let is_everyone = principals.to_string().contains("\"*\"");
-                let name = if denies && not_principal && !is_everyone { "NotPrincipal" } else { "Principal" };
+                let not_principal = denies && not_principal && !is_everyone && kind != Kind::Trust;
+                let name = if not_principal { "NotPrincipal" } else { "Principal" };
                 statement.insert(name.into(), principals);
             }
             if let Some(conditions) = conditions {
@@ -264,6 +300,42 @@ pub(crate) fn world() -> impl Strategy<Value = World> {
             registry,
             trust: None,
             who,
+        }
+    })
+}
+
+/// A request to assume a role.
+pub(crate) fn role_world() -> impl Strategy<Value = World> {
+    let who = prop_oneof![
+        4 => Just(Who::User(OWN, "ana")),
+        4 => Just(Who::Session(OWN, "ci", "run")),
+        1 => Just(Who::Root(OWN)),
+        2 => Just(Who::User(OTHER, "ana")),
+        2 => Just(Who::Session(OTHER, "ci", "run")),
+        1 => Just(Who::Root(OTHER)),
+        1 => Just(Who::Anonymous),
+        1 => Just(Who::Service("ecr.amazonaws.com")),
+        2 => Just(Who::Federated(PROVIDER)),
+    ];
+    let policies = (
+        vec(policy(Kind::Caller), 0..3),
+        option::weighted(0.3, policy(Kind::Caller)),
+        vec(policy(Kind::Caller), 0..2),
+        policy(Kind::Trust),
+    );
+    (who, context(), policies).prop_map(|(who, context, (identity, boundary, session, trust))| {
+        let is_session = matches!(who, Who::Session(..));
+        let is_named = matches!(who, Who::User(..)) || is_session;
+        World {
+            action: "sts:AssumeRole",
+            resource: ROLE.to_owned(),
+            context,
+            identity: if is_named { identity } else { Vec::new() },
+            boundary: boundary.filter(|_| is_named),
+            session: if is_session { session } else { Vec::new() },
+            trust: Some(trust),
+            who,
+            ..World::default()
         }
     })
 }

@@ -11,6 +11,7 @@ use serde_json::{Map, Value, json};
 pub(crate) const OWN: &str = "111122223333";
 pub(crate) const OTHER: &str = "444455556666";
 pub(crate) const REPOSITORY: &str = "arn:aws:ecr:eu-west-1:111122223333:repository/a";
+pub(crate) const PROVIDER: &str = "arn:aws:iam::111122223333:oidc-provider/token.actions.githubusercontent.com";
 pub(crate) const ROLE: &str = "arn:aws:iam::111122223333:role/target";
 
 /// Who asks; names become ARNs.
