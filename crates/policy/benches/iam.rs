@@ -21,17 +21,17 @@ fn measure(what: &str, mut work: impl FnMut()) {
     println!("{what}: {:.2} us", start.elapsed().as_secs_f64() * 1e6 / f64::from(rounds));
 }
 
-/// A policy of typical statements, none of which grants what is asked.
+/// A policy of typical statements. All are read to the last condition, which does not hold.
 fn policy(statements: usize) -> String {
     let statements: Vec<String> = (0..statements)
         .map(|index| {
             format!(
                 r#"{{"Sid": "S{index}", "Effect": "{}", "Action": ["ecr:BatchGet*", "ecr:PutImage", "ecr:*Layer*"],
                 "Resource": ["arn:aws:ecr:*:111122223333:repository/${{aws:PrincipalTag/team}}/app{index}-*",
-                             "arn:aws:ecr:eu-*:111122223333:repository/shared/*/{index}"],
+                             "arn:aws:ecr:eu-*:111122223333:repository/*/web"],
                 "Condition": {{"StringEquals": {{"aws:PrincipalTag/team": ["red", "blue"]}},
                                "IpAddress": {{"aws:SourceIp": ["203.0.113.0/24", "2001:db8::/32"]}},
-                               "Bool": {{"aws:SecureTransport": "true"}}}}}}"#,
+                               "StringLike": {{"aws:username": ["b*", "c*{index}"]}}}}}}"#,
                 if index % 4 == 0 { "Deny" } else { "Allow" }
             )
         })
