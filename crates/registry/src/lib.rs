@@ -10,6 +10,7 @@
 //! dropped at any time.
 
 pub mod app;
+mod audit;
 pub mod authenticate;
 pub mod authorize;
 pub mod aws;
@@ -27,6 +28,7 @@ mod push_image;
 mod region;
 mod repositories;
 mod resource_policies;
+pub mod throttle;
 mod upload;
 
 pub use app::App;
@@ -34,3 +36,4 @@ pub use authenticate::ClientAddress;
 pub use body::Body;
 pub use config::{AppConfig, RegistryHost, RootCredentials};
 pub use region::{Regions, SingleRegion};
+pub use throttle::RateLimits;
