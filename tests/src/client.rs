@@ -138,6 +138,14 @@ impl Client {
         self.call("POST", "/").headers(headers).body(input).send().await
     }
 
+    /// Reads the audit trail of the caller's account.
+    pub async fn lookup_events(&self, input: Value) -> Reply {
+        let input = Bytes::from(input.to_string());
+        let target = "com.amazonaws.cloudtrail.v20131101.CloudTrail_20131101.LookupEvents";
+        let headers = self.signed_for("cloudtrail", Some(target), "application/x-amz-json-1.1", &input);
+        self.call("POST", "/").headers(headers).body(input).send().await
+    }
+
     /// Makes an account; a client as its root.
     pub async fn new_account(&self, id: &str) -> Self {
         let input = json!({ "accountId": id, "accountName": format!("tenant {id}") });

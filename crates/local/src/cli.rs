@@ -5,9 +5,10 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use ironwharf_model::{AccountId, Region};
-use ironwharf_registry::RegistryHost;
+use ironwharf_registry::{RateLimits, RegistryHost};
 
 use crate::account::AccountArgs;
+use crate::audit::AuditArgs;
 use crate::credentials::{self, Endpoint, Format};
 use crate::logging::{self, LogFormat};
 use crate::login_password;
@@ -52,6 +53,8 @@ enum Command {
     LoginPassword(LoginPasswordArgs),
     /// Make, list, suspend and delete accounts (tenants)
     Account(AccountArgs),
+    /// Show who changed what, and who was refused
+    Audit(AuditArgs),
 }
 
 #[derive(Debug, Args)]
@@ -83,9 +86,29 @@ struct ServeArgs {
     /// Create a repository when an image is pushed to it
     #[arg(long, value_name = "BOOL", default_value_t = true, default_missing_value = "true", num_args = 0..=1, action = clap::ArgAction::Set)]
     create_on_push: bool,
+    /// How often an account may do what
+    #[arg(long, value_enum, default_value_t = RateLimitsOption::Off, env = "IRONWHARF_RATE_LIMITS")]
+    rate_limits: RateLimitsOption,
     /// How logs are written [default: text on a terminal, else json]
     #[arg(long, value_enum)]
     log_format: Option<LogFormat>,
+}
+
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum RateLimitsOption {
+    /// As often as it likes
+    Off,
+    /// ECR's default quotas, for each account: over them a request waits first, then gets a 429
+    Ecr,
+}
+
+impl From<RateLimitsOption> for RateLimits {
+    fn from(option: RateLimitsOption) -> Self {
+        match option {
+            RateLimitsOption::Off => Self::Unlimited,
+            RateLimitsOption::Ecr => Self::ECR,
+        }
+    }
 }
 
 #[derive(Debug, Args)]
@@ -152,7 +175,7 @@ fn region_of_environment() -> Result<Option<Region>, Sentence> {
     named.map(|name| region(&name)).transpose()
 }
 
-fn region(text: &str) -> Result<Region, Sentence> {
+pub(crate) fn region(text: &str) -> Result<Region, Sentence> {
     Region::parse(text).map_err(|_| "a Region has a name such as us-east-1".to_owned())
 }
 
@@ -178,6 +201,7 @@ impl Cli {
                 let fetched = login_password::fetch(&root, &server, arguments.registry.as_ref());
                 print(&format!("{}\n", runtime()?.block_on(fetched)?))
             }
+            Some(Command::Audit(arguments)) => print(&runtime()?.block_on(arguments.run())?),
             Some(Command::Account(arguments)) => print(&runtime()?.block_on(arguments.run())?),
         }
     }
@@ -215,6 +239,7 @@ impl ServeArgs {
             registry_host,
             endpoint_url: self.endpoint_url,
             create_on_push: self.create_on_push,
+            rate_limits: self.rate_limits.into(),
             root,
         };
         runtime()?.block_on(serve(options))

@@ -6,6 +6,7 @@
 
 mod account;
 pub mod api_client;
+mod audit;
 pub mod cli;
 pub mod counting;
 pub mod credentials;

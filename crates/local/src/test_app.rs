@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use std::path::Path;
 
 use ironwharf_model::{AccountId, Region};
-use ironwharf_registry::RegistryHost;
+use ironwharf_registry::{RateLimits, RegistryHost};
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 
@@ -30,11 +30,13 @@ pub struct TestOptions {
     pub create_on_push: bool,
     /// As `--registry-host`.
     pub registry_host: Option<&'static str>,
+    /// As `--rate-limits`.
+    pub rate_limits: RateLimits,
 }
 
 impl Default for TestOptions {
     fn default() -> Self {
-        Self { create_on_push: true, registry_host: None }
+        Self { create_on_push: true, registry_host: None, rate_limits: RateLimits::Unlimited }
     }
 }
 
@@ -62,6 +64,7 @@ impl TestApp {
             registry_host: options.registry_host.map(|host| RegistryHost::parse(host, false)).transpose()?,
             endpoint_url: None,
             create_on_push: options.create_on_push,
+            rate_limits: options.rate_limits,
             root: RootKey {
                 access_key_id: Self::ACCESS_KEY_ID.to_owned(),
                 secret_access_key: Self::SECRET_ACCESS_KEY.to_owned(),

@@ -17,6 +17,7 @@ use crate::body::{self, Body};
 use crate::config::AppConfig;
 use crate::identity::{self, Directory};
 use crate::region::{OpenRegions, Regions};
+use crate::throttle::Throttle;
 use crate::{aws, oci};
 
 /// The header that carries the id of a request, as AWS names it.
@@ -35,6 +36,7 @@ struct Inner {
     config: AppConfig,
     regions: OpenRegions,
     directory: OnceCell<Arc<Directory>>,
+    throttle: Arc<Throttle>,
 }
 
 /// Which protocol a request speaks, which decides how its errors are sent.
@@ -52,7 +54,8 @@ impl App {
     #[must_use]
     pub fn new(config: AppConfig, regions: Box<dyn Regions>) -> Self {
         let (regions, directory) = (OpenRegions::new(regions), OnceCell::new());
-        Self { inner: Arc::new(Inner { config, regions, directory }) }
+        let throttle = Arc::new(Throttle::new(config.rate_limits));
+        Self { inner: Arc::new(Inner { config, regions, directory, throttle }) }
     }
 
     pub(crate) fn config(&self) -> &AppConfig {
@@ -61,6 +64,10 @@ impl App {
 
     pub(crate) fn regions(&self) -> &OpenRegions {
         &self.inner.regions
+    }
+
+    pub(crate) fn throttle(&self) -> &Arc<Throttle> {
+        &self.inner.throttle
     }
 
     /// Who there is, and what they may do.

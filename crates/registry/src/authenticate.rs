@@ -23,6 +23,7 @@ use crate::app::App;
 use crate::identity::grants::NamedPolicy;
 use crate::identity::{Directory, Grants};
 use crate::region::RegionState;
+use crate::throttle::Throttle;
 
 /// The address of whoever sent a request, as an extension of it. Whoever
 /// accepts the connection sets it; no header does.
@@ -49,6 +50,7 @@ pub struct Caller {
     pub(crate) registry: ironwharf_model::AccountId,
     pub(crate) region: Arc<RegionState>,
     pub(crate) directory: Arc<Directory>,
+    pub(crate) throttle: Arc<Throttle>,
 }
 
 /// Where a request comes from, as conditions of policies can ask.
@@ -138,7 +140,7 @@ pub(crate) async fn by_signature(
     // Only now: what an unknown caller names is not worth a Region.
     let region = app.regions().get(&region, true).await?.ok_or_else(not_served)?;
     let registry = bearer.principal.account.clone();
-    caller(bearer, grants, registry, Origin::of(app, parts), region, directory, now).await
+    caller(app, parts, bearer, grants, registry, region, now).await
 }
 
 /// What the request's credentials would prove, and the secret that does it.
@@ -180,22 +182,38 @@ async fn standing(directory: &Directory, bearer: &Bearer, issued_at_s: i64) -> R
     Ok((account.active && !revoked).then_some(grants))
 }
 
+/// Puts a caller together.
 async fn caller(
+    app: &App,
+    parts: &Parts,
     bearer: Bearer,
     grants: Arc<Grants>,
     registry: ironwharf_model::AccountId,
-    origin: Origin,
     region: Arc<RegionState>,
-    directory: Arc<Directory>,
     now: OffsetDateTime,
 ) -> Result<Caller> {
+    let directory = app.directory().await?;
     let mut session_policies = Vec::with_capacity(bearer.session_policies.len());
     for policy in &bearer.session_policies {
         session_policies.push(directory.session_policy(&bearer.principal.account, policy).await?);
     }
     let principal = bearer.principal.clone();
     let parameters = None;
-    Ok(Caller { principal, now, bearer, grants, session_policies, origin, parameters, registry, region, directory })
+    let origin = Origin::of(app, parts);
+    let throttle = Arc::clone(app.throttle());
+    Ok(Caller {
+        principal,
+        now,
+        bearer,
+        grants,
+        session_policies,
+        origin,
+        parameters,
+        registry,
+        region,
+        directory,
+        throttle,
+    })
 }
 
 fn refused(error: &SigV4Error) -> Error {
@@ -226,7 +244,7 @@ pub(crate) async fn by_token(app: &App, parts: &Parts, now: OffsetDateTime) -> R
     let directory = app.directory().await?;
     let grants = token_standing(&directory, &claims, now_s).await?.ok_or(Error::TokenRefused)?;
     let TokenClaims { bearer, registry, .. } = claims;
-    caller(bearer, grants, registry, Origin::of(app, parts), region, directory, now).await
+    caller(app, parts, bearer, grants, registry, region, now).await
 }
 
 /// What the bearer of a login token may do. The token is as good as the key it

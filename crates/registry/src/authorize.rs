@@ -12,6 +12,7 @@ use ironwharf_policy::iam::{Attached, Context, Decision, Policies, Policy, Reque
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
+use crate::audit;
 use crate::authenticate::Caller;
 
 /// What a request acts on.
@@ -80,7 +81,10 @@ pub struct Details {
 /// That a caller may perform an action on a resource.
 pub struct Permit {
     caller: Caller,
+    action: String,
     resource: Resource,
+    /// The event of the call, if it may change something.
+    audit: Option<audit::Pending>,
 }
 
 impl Permit {
@@ -120,10 +124,33 @@ impl Permit {
         }
     }
 
-    /// Refuses what the caller may not do besides, with the same message as
-    /// [`authorize`].
+    /// Refuses what the caller may not do besides, as [`authorize`] does.
     pub(crate) async fn require(&self, action: &str, resource: &Resource, details: &Details) -> Result<()> {
-        check(&self.caller, action, resource, details).await
+        let checked = check(&self.caller, action, resource, details).await;
+        if let Err(error) = &checked {
+            act(&self.caller, action, resource, &resource.arn(self.caller.region())).failed(error).await;
+        }
+        checked
+    }
+
+    /// Notes a change that no transaction of the call has made.
+    pub(crate) async fn note_change(&self) {
+        if let Some(audit) = &self.audit {
+            audit.note(&self.caller.region.cloud.table).await;
+        }
+    }
+
+    /// Completes the audit trail once the call is done, with an error or without.
+    pub(crate) async fn conclude(&self, error: Option<&Error>) {
+        let Some(audit) = &self.audit else { return };
+        match error {
+            None if audit.always() => audit.note(&self.caller.region.cloud.table).await,
+            None => {}
+            Some(error) => {
+                let arn = self.resource.arn(self.caller.region());
+                act(&self.caller, &self.action, &self.resource, &arn).failed(error).await;
+            }
+        }
     }
 }
 
@@ -139,8 +166,22 @@ impl fmt::Debug for Permit {
 /// [`Error::AccessDenied`], which says who may not do what to which resource,
 /// and which kind of policy decided.
 pub async fn authorize(caller: Caller, action: &str, resource: Resource, details: &Details) -> Result<Permit> {
-    check(&caller, action, &resource, details).await?;
-    Ok(Permit { caller, resource })
+    let admitted = match caller.throttle.pass(&caller.principal.account, caller.region(), action).await {
+        Ok(()) => check(&caller, action, &resource, details).await,
+        refused => refused,
+    };
+    let arn = resource.arn(caller.region());
+    let act = act(&caller, action, &resource, &arn);
+    if let Err(error) = admitted {
+        act.failed(&error).await;
+        return Err(error);
+    }
+    let audit = audit::Pending::of(act);
+    Ok(Permit { caller, action: action.to_owned(), resource, audit })
+}
+
+fn act<'a>(caller: &'a Caller, action: &'a str, resource: &'a Resource, arn: &'a str) -> audit::Act<'a> {
+    audit::Act { caller, action, recipient: resource.account(), resource: arn }
 }
 
 async fn check(caller: &Caller, action: &str, resource: &Resource, details: &Details) -> Result<()> {

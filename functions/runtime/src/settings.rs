@@ -15,7 +15,7 @@
 
 use ironwharf_cloud::{CloudConfig, random};
 use ironwharf_model::{AccountId, Region};
-use ironwharf_registry::{AppConfig, RegistryHost, RootCredentials};
+use ironwharf_registry::{AppConfig, RateLimits, RegistryHost, RootCredentials};
 
 use crate::scope::Scope;
 
@@ -70,6 +70,7 @@ impl Settings {
                 registry_host,
                 create_on_push,
                 serves_objects: false,
+                rate_limits: RateLimits::ECR,
                 roots: vec![RootCredentials { account, access_key_id, secret_access_key }],
             },
             cloud: CloudConfig { region, table, bucket, kms_key, endpoint_url: optional("AWS_ENDPOINT_URL") },

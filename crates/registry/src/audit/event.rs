@@ -5,6 +5,7 @@
 //! a list go in; documents, manifests, tokens and keys' secrets are not on it.
 
 use ironwharf_model::{AccountId, Principal, PrincipalKind};
+use ironwharf_wire::query::Form;
 use serde_json::{Map, Value, json};
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
@@ -13,13 +14,50 @@ use crate::authenticate::Origin;
 
 /// What of a request goes into its event, and how much of it.
 const PARAMETERS: &[&str] = &[
-    "accountId", "accountName", "appliedFor", "force", "imageDigest", "imageIds", "imageTag", "imageTagMutability",
-    "layerDigest", "layerDigests", "name", "partFirstByte", "partLastByte", "registryId", "registryIds",
-    "repositoryName", "repositoryNames", "resourceArn", "roleName", "tagKeys", "uploadId", "userName",
+    "accountId",
+    "accountName",
+    "appliedFor",
+    "force",
+    "imageDigest",
+    "imageIds",
+    "imageTag",
+    "imageTagMutability",
+    "layerDigest",
+    "layerDigests",
+    "name",
+    "partFirstByte",
+    "partLastByte",
+    "registryId",
+    "registryIds",
+    "repositoryName",
+    "repositoryNames",
+    "resourceArn",
+    "roleName",
+    "tagKeys",
+    "uploadId",
+    "userName",
     // IAM and STS
-    "AccessKeyId", "ClientID", "DurationSeconds", "GroupName", "MaxSessionDuration", "NewGroupName", "NewPath",
-    "NewUserName", "OpenIDConnectProviderArn", "Path", "PermissionsBoundary", "PolicyArn", "PolicyName", "RoleArn",
-    "RoleName", "RoleSessionName", "SetAsDefault", "Status", "Url", "UserName", "VersionId",
+    "AccessKeyId",
+    "ClientID",
+    "DurationSeconds",
+    "GroupName",
+    "MaxSessionDuration",
+    "NewGroupName",
+    "NewPath",
+    "NewUserName",
+    "OpenIDConnectProviderArn",
+    "Path",
+    "PermissionsBoundary",
+    "PolicyArn",
+    "PolicyName",
+    "RoleArn",
+    "RoleName",
+    "RoleSessionName",
+    "SetAsDefault",
+    "Status",
+    "Url",
+    "UserName",
+    "VersionId",
 ];
 
 /// The longest text of a parameter, in characters.
@@ -140,6 +178,13 @@ pub(crate) fn parameters(request: &Value) -> Option<Value> {
     (!kept.is_empty()).then_some(Value::Object(kept))
 }
 
+/// What of a form may be kept.
+pub(crate) fn form_parameters(form: &Form) -> Option<Value> {
+    let given = PARAMETERS.iter().filter_map(|name| Some(((*name).to_owned(), json!(cut(form.get(name)?)))));
+    let kept: Map<String, Value> = given.collect();
+    (!kept.is_empty()).then_some(Value::Object(kept))
+}
+
 fn bounded(value: &Value) -> Value {
     match value {
         Value::String(text) => Value::String(cut(text)),
@@ -167,12 +212,8 @@ mod tests {
     #[test]
     fn an_event_has_the_shape_of_cloudtrail() {
         let account = AccountId::parse("111111111111").unwrap();
-        let kind = PrincipalKind::Session {
-            path: "/".into(),
-            role: "ci".into(),
-            id: "AROAX".into(),
-            session: "run".into(),
-        };
+        let kind =
+            PrincipalKind::Session { path: "/".into(), role: "ci".into(), id: "AROAX".into(), session: "run".into() };
         let event = Event {
             id: "e".into(),
             at_ms: 1_700_000_000_000,

@@ -21,7 +21,7 @@ use ironwharf_cloud::table::{AuditRecord, PendingAudit};
 use ironwharf_model::{AccountId, Error};
 use ironwharf_wire::error::codes;
 
-pub(crate) use event::parameters;
+pub(crate) use event::{form_parameters, parameters};
 
 use crate::authenticate::Caller;
 use event::Event;
@@ -60,6 +60,11 @@ impl Pending {
         Some(Self { event, always: !PREPARING.contains(&act.action) })
     }
 
+    /// Whether it is to be written even if no transaction took it along.
+    pub(crate) const fn always(&self) -> bool {
+        self.always
+    }
+
     /// `table`, whose transactions take the event along.
     pub(crate) fn with(&self, table: &Table) -> Table {
         table.with_audit(Arc::clone(&self.event))
@@ -74,7 +79,9 @@ impl Pending {
 /// Whether an action only looks.
 fn is_read(action: &str) -> bool {
     let name = action.split_once(':').map_or(action, |(_, name)| name);
-    ["Get", "List", "Describe", "BatchGet", "BatchCheck", "Simulate", "Lookup"].iter().any(|verb| name.starts_with(verb))
+    ["Get", "List", "Describe", "BatchGet", "BatchCheck", "Simulate", "Lookup"]
+        .iter()
+        .any(|verb| name.starts_with(verb))
 }
 
 impl Act<'_> {
@@ -117,9 +124,7 @@ impl Act<'_> {
         let own = &self.caller.principal.account;
         written(table.write_audit(own, &record).await);
         // A stranger's refusal is no business of an account that is not there.
-        if self.recipient != own
-            && matches!(self.caller.directory.account(self.recipient).await, Ok(Some(_)))
-        {
+        if self.recipient != own && matches!(self.caller.directory.account(self.recipient).await, Ok(Some(_))) {
             written(table.write_audit(self.recipient, &record).await);
         }
     }

@@ -22,6 +22,7 @@ use serde::de::DeserializeOwned;
 
 use super::Directory;
 use crate::app::App;
+use crate::audit;
 use crate::authenticate::Caller;
 use crate::authorize::{Details, Permit, Resource, authorize};
 
@@ -159,24 +160,27 @@ operations! {
     users::GetUser,
 }
 
-async fn call<O: Operation>(app: &App, caller: Caller, form: &Form, request_id: &str) -> Result<String> {
+async fn call<O: Operation>(app: &App, mut caller: Caller, form: &Form, request_id: &str) -> Result<String> {
     let directory = app.directory().await?;
     let input: O::Input = decode(O::NAME, form)?;
     let Acted { arn, details } = O::resource(&Names { directory: &directory, caller: &caller }, &input).await?;
+    caller.parameters = audit::form_parameters(form);
     let account = caller.principal.account.clone();
     let resource = Resource::Identity { account: account.clone(), arn };
     let permit = authorize(caller, &format!("iam:{}", O::NAME), resource, &details).await?;
     let call = Call { directory: &directory, permit: &permit };
     let mut tries = 1;
-    let output = loop {
+    let result = loop {
         match O::run(&call, input.clone()).await {
             Err(Error::ConcurrentModification { .. }) if tries < TRIES => {
                 tokio::time::sleep(jittered(tries)).await;
                 tries += 1;
             }
-            done => break done?,
+            done => break done,
         }
     };
+    permit.conclude(result.as_ref().err()).await;
+    let output = result?;
     if !is_read(O::NAME) {
         directory.forget(&account);
     }
