@@ -13,6 +13,7 @@ use crate::key_secrets::KeySecrets;
 use crate::objects::Objects;
 use crate::sealing::SealingKeys;
 use crate::table::Table;
+use crate::tenancy::{TenantClients, TenantRoles, TenantStorage, Tenants};
 
 /// How to reach the services, and what they are called.
 #[derive(Clone, Debug)]
@@ -27,6 +28,9 @@ pub struct CloudConfig {
     pub kms_key: String,
     /// Another endpoint than AWS, for all services.
     pub endpoint_url: Option<String>,
+    /// The roles that tenants' data is reached with. Without any, the
+    /// credentials of the process reach everything.
+    pub tenant_roles: TenantRoles,
 }
 
 /// Services in this process: one HTTP client each, which never opens a connection.
@@ -38,6 +42,8 @@ pub struct HttpClients {
     pub s3: SharedHttpClient,
     /// KMS.
     pub kms: SharedHttpClient,
+    /// STS.
+    pub sts: SharedHttpClient,
     /// The access key id and secret the services know.
     pub credentials: (String, String),
 }
@@ -47,10 +53,13 @@ pub struct HttpClients {
 pub struct Cloud {
     /// The Region.
     pub region: Region,
-    /// Metadata.
+    /// Metadata, reached with the credentials of the process: for what is no
+    /// tenant's, and for the identity service.
     pub table: Table,
-    /// Blobs.
+    /// Blobs, reached with the credentials of the process.
     pub objects: Objects,
+    /// The same for one tenant at a time.
+    pub tenants: Tenants,
     /// Sealing keys.
     pub sealing: SealingKeys,
     /// The secrets of access keys.
@@ -99,17 +108,27 @@ impl Cloud {
             .response_checksum_validation(ResponseChecksumValidation::WhenRequired)
             .force_path_style(clients.is_some() || config.endpoint_url.is_some());
         let mut kms = aws_sdk_kms::config::Builder::from(shared);
+        let mut sts = aws_sdk_sts::config::Builder::from(shared);
         if let Some(clients) = clients {
             dynamodb = dynamodb.http_client(clients.dynamodb.clone());
             s3 = s3.http_client(clients.s3.clone());
             kms = kms.http_client(clients.kms.clone());
+            sts = sts.http_client(clients.sts.clone());
         }
-        let table = Table::new(aws_sdk_dynamodb::Client::from_conf(dynamodb.build()), config.table);
-        let objects = Objects::new(aws_sdk_s3::Client::from_conf(s3.build()), config.bucket);
+        let (dynamodb, s3) = (dynamodb.build(), s3.build());
+        let table = Table::new(aws_sdk_dynamodb::Client::from_conf(dynamodb.clone()), config.table.clone());
+        let objects = Objects::new(aws_sdk_s3::Client::from_conf(s3.clone()), config.bucket.clone());
+        let tenants = if config.tenant_roles == TenantRoles::default() {
+            Tenants::unscoped(TenantStorage { table: table.clone(), objects: objects.clone() })
+        } else {
+            let sts = aws_sdk_sts::Client::from_conf(sts.build());
+            let clients = TenantClients { sts, dynamodb, s3, table: config.table, bucket: config.bucket };
+            Tenants::scoped(config.tenant_roles, clients)
+        };
         let kms = aws_sdk_kms::Client::from_conf(kms.build());
         let key_secrets = KeySecrets::new(kms.clone(), config.kms_key.clone());
         let sealing = SealingKeys::new(kms, config.kms_key, table.clone(), config.region.clone());
-        Self { region: config.region, table, objects, sealing, key_secrets }
+        Self { region: config.region, table, objects, tenants, sealing, key_secrets }
     }
 
     /// Creates the table, the bucket and the key if they are not there.

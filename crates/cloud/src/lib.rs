@@ -11,9 +11,11 @@ pub mod objects;
 pub mod random;
 pub mod sealing;
 pub mod table;
+pub mod tenancy;
 
 pub use connect::{Cloud, CloudConfig, HttpClients};
 pub use key_secrets::{KeySecrets, SealedSecret};
 pub use objects::{Objects, PresignHost};
 pub use sealing::SealingKeys;
 pub use table::Table;
+pub use tenancy::{Mode, TenantRoles, TenantStorage, Tenants};

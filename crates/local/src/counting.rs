@@ -64,6 +64,11 @@ fn name(request: &HttpRequest) -> String {
         let service = if service.starts_with("DynamoDB") { "DynamoDB" } else { "KMS" };
         return format!("{service} {operation}");
     }
+    if request.headers().get("content-type") == Some("application/x-www-form-urlencoded") {
+        let body = std::str::from_utf8(request.body().bytes().unwrap_or_default()).unwrap_or_default();
+        let action = body.split('&').find_map(|field| field.strip_prefix("Action="));
+        return format!("STS {}", action.unwrap_or_default());
+    }
     let query = request.uri().split_once('?').map_or("", |(_, query)| query);
     let has = |parameter: &str| query.split('&').any(|pair| pair.split('=').next() == Some(parameter));
     let operation = match request.method() {

@@ -3,23 +3,21 @@
 use std::pin::Pin;
 use std::sync::Arc;
 
-use ironwharf_cloud::{Cloud, CloudConfig, HttpClients};
+use ironwharf_cloud::{Cloud, CloudConfig, HttpClients, TenantRoles};
 use ironwharf_model::{Error, Region, Result};
 use ironwharf_registry::Regions;
 
 use crate::counting::CallCounts;
-use crate::embedded::Embedded;
+use crate::embedded::{BUCKET_PREFIX, Embedded, TABLE};
 
-/// What a bucket's name starts with; the Region follows.
-pub(crate) const BUCKET_PREFIX: &str = "ironwharf-";
-
-fn config(region: &Region, endpoint_url: Option<String>) -> CloudConfig {
+fn config(region: &Region, endpoint_url: Option<String>, tenant_roles: TenantRoles) -> CloudConfig {
     CloudConfig {
         region: region.clone(),
-        table: "ironwharf".to_owned(),
+        table: TABLE.to_owned(),
         bucket: format!("{BUCKET_PREFIX}{region}"),
         kms_key: "alias/ironwharf".to_owned(),
         endpoint_url,
+        tenant_roles,
     }
 }
 
@@ -52,9 +50,11 @@ impl EmbeddedRegions {
             dynamodb: counted(&services.dynamodb),
             s3: counted(&services.s3),
             kms: counted(&services.kms),
+            sts: counted(&services.sts),
             credentials: (credentials.access_key_id.clone(), credentials.secret_access_key.clone()),
         };
-        let cloud = Cloud::embedded(config(region, None), &clients);
+        let roles = self.embedded.tenant_roles(region.as_str());
+        let cloud = Cloud::embedded(config(region, None, roles), &clients);
         cloud.provision().await?;
         Ok(Some(cloud))
     }
@@ -95,7 +95,10 @@ impl Regions for EndpointRegions {
             if !create && *region != self.region {
                 return Ok(None);
             }
-            let cloud = Cloud::connect(config(region, Some(self.endpoint_url.clone()))).await;
+            // There are no tenant roles there: the credentials of the process
+            // reach everything.
+            let config = config(region, Some(self.endpoint_url.clone()), TenantRoles::default());
+            let cloud = Cloud::connect(config).await;
             if create {
                 cloud.provision().await?;
             }

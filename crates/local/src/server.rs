@@ -31,8 +31,8 @@ use tokio::sync::watch;
 use crate::cli::Sentence;
 use crate::counting::CallCounts;
 use crate::credentials::{self, Endpoint, RootKey};
-use crate::embedded::{Embedded, OpenError};
-use crate::regions::{BUCKET_PREFIX, EmbeddedRegions, EndpointRegions};
+use crate::embedded::{BUCKET_PREFIX, Embedded, OpenError};
+use crate::regions::{EmbeddedRegions, EndpointRegions};
 
 /// How long requests in flight may take after a signal to stop.
 const GRACE: Duration = Duration::from_mins(1);

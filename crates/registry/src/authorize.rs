@@ -1,12 +1,16 @@
 //! Who may do what: the one step between authentication and every handler.
 //!
 //! Invariant: a [`Permit`] is made here and nowhere else.
+//! Invariant: a permit for a registry has the storage of that registry's account
+//! and of no other; a handler takes table and objects from there.
 //! Invariant: a refusal says the same whether or not its resource exists.
 
 use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
 
+use ironwharf_cloud::table::Repository;
+use ironwharf_cloud::{Mode, Objects, Table, TenantStorage};
 use ironwharf_model::{AccountId, Error, PrincipalKind, Region, RepositoryArn, RepositoryName, Result, arn};
 use ironwharf_policy::iam::{Attached, Context, Decision, Policies, Policy, Request, Requester, decide};
 use time::OffsetDateTime;
@@ -85,9 +89,27 @@ pub struct Permit {
     resource: Resource,
     /// The event of the call, if it may change something.
     audit: Option<audit::Pending>,
+    mode: Mode,
+    /// The storage of the resource's account; none for what is no registry's.
+    storage: Option<Arc<TenantStorage>>,
+    /// Its table, whose transactions take the event along.
+    table: Option<Table>,
 }
 
 impl Permit {
+    fn new(caller: Caller, mode: Mode, action: &str, resource: Resource, admitted: Admitted) -> Self {
+        let Admitted { audit, storage } = admitted;
+        let mut permit = Self { caller, action: action.to_owned(), resource, audit, mode, storage: None, table: None };
+        permit.table = storage.as_ref().map(|storage| permit.audited(&storage.table));
+        permit.storage = storage;
+        permit
+    }
+
+    /// `table`, with transactions that take the event of this call along.
+    pub(crate) fn audited(&self, table: &Table) -> Table {
+        self.audit.as_ref().map_or_else(|| table.clone(), |audit| audit.with(table))
+    }
+
     /// The caller.
     #[must_use]
     pub const fn caller(&self) -> &Caller {
@@ -104,6 +126,27 @@ impl Permit {
         &self.caller.region
     }
 
+    /// The metadata of the registry acted on, and of no other.
+    ///
+    /// # Errors
+    /// [`Error::Internal`] for an action on something that is no registry's.
+    pub(crate) fn table(&self) -> Result<&Table> {
+        self.table.as_ref().ok_or_else(no_registry)
+    }
+
+    /// The blobs of the registry acted on, and of no other.
+    ///
+    /// # Errors
+    /// As [`Permit::table`].
+    pub(crate) fn objects(&self) -> Result<&Objects> {
+        self.storage.as_deref().map(|storage| &storage.objects).ok_or_else(no_registry)
+    }
+
+    /// The repository acted on, as it is stored.
+    pub(crate) async fn find_repository(&self) -> Result<Arc<Repository>> {
+        self.region().repository(self.table()?, self.registry(), self.repository()?).await
+    }
+
     /// The repository acted on.
     ///
     /// # Errors
@@ -117,8 +160,8 @@ impl Permit {
 
     /// Whether the caller may perform another action on another resource too.
     pub(crate) async fn also(&self, action: &str, resource: &Resource) -> Result<bool> {
-        match check(&self.caller, action, resource, &Details::default()).await {
-            Ok(()) => Ok(true),
+        match check(&self.caller, self.mode, action, resource, &Details::default()).await {
+            Ok(_) => Ok(true),
             Err(Error::AccessDenied { .. } | Error::AccountSuspended) => Ok(false),
             Err(error) => Err(error),
         }
@@ -126,7 +169,7 @@ impl Permit {
 
     /// Refuses what the caller may not do besides, as [`authorize`] does.
     pub(crate) async fn require(&self, action: &str, resource: &Resource, details: &Details) -> Result<()> {
-        let checked = check(&self.caller, action, resource, details).await;
+        let checked = check(&self.caller, self.mode, action, resource, details).await.map(drop);
         if let Err(error) = &checked {
             act(&self.caller, action, resource, &resource.arn(self.caller.region())).failed(error).await;
         }
@@ -160,31 +203,74 @@ impl fmt::Debug for Permit {
     }
 }
 
-/// Decides whether `caller` may perform `action` (such as `ecr:PutImage`).
+/// Decides whether `caller` may perform `action` (such as `iam:CreateUser`),
+/// which needs nobody's storage.
 ///
 /// # Errors
 /// [`Error::AccessDenied`], which says who may not do what to which resource,
 /// and which kind of policy decided.
 pub async fn authorize(caller: Caller, action: &str, resource: Resource, details: &Details) -> Result<Permit> {
+    let admitted = admit(&caller, Mode::Read, action, &resource, details).await?;
+    let admitted = Admitted { storage: None, ..admitted };
+    Ok(Permit::new(caller, Mode::Read, action, resource, admitted))
+}
+
+/// Decides whether `caller` may perform `action` (such as `ecr:PutImage`) in a
+/// registry; the permit has the registry's storage, for `mode`.
+///
+/// # Errors
+/// As [`authorize`].
+pub async fn authorize_in_registry(
+    caller: Caller,
+    mode: Mode,
+    action: &str,
+    resource: Resource,
+    details: &Details,
+) -> Result<Permit> {
+    let admitted = admit(&caller, mode, action, &resource, details).await?;
+    Ok(Permit::new(caller, mode, action, resource, admitted))
+}
+
+fn no_registry() -> Error {
+    Error::internal("an action on no registry asked for a registry's storage")
+}
+
+/// What comes with being let in.
+struct Admitted {
+    audit: Option<audit::Pending>,
+    storage: Option<Arc<TenantStorage>>,
+}
+
+/// Waits for the caller's turn and decides; a refusal goes into the audit trail.
+async fn admit(caller: &Caller, mode: Mode, action: &str, resource: &Resource, details: &Details) -> Result<Admitted> {
     let admitted = match caller.throttle.pass(&caller.principal.account, caller.region(), action).await {
-        Ok(()) => check(&caller, action, &resource, details).await,
-        refused => refused,
+        Ok(()) => check(caller, mode, action, resource, details).await,
+        Err(refused) => Err(refused),
     };
     let arn = resource.arn(caller.region());
-    let act = act(&caller, action, &resource, &arn);
-    if let Err(error) = admitted {
-        act.failed(&error).await;
-        return Err(error);
+    let act = act(caller, action, resource, &arn);
+    match admitted {
+        Ok(storage) => Ok(Admitted { audit: audit::Pending::of(act), storage }),
+        Err(error) => {
+            act.failed(&error).await;
+            Err(error)
+        }
     }
-    let audit = audit::Pending::of(act);
-    Ok(Permit { caller, action: action.to_owned(), resource, audit })
 }
 
 fn act<'a>(caller: &'a Caller, action: &'a str, resource: &'a Resource, arn: &'a str) -> audit::Act<'a> {
     audit::Act { caller, action, recipient: resource.account(), resource: arn }
 }
 
-async fn check(caller: &Caller, action: &str, resource: &Resource, details: &Details) -> Result<()> {
+/// Decides, and gives the storage that the policies of the resource were in:
+/// that of the account which owns it.
+async fn check(
+    caller: &Caller,
+    mode: Mode,
+    action: &str,
+    resource: &Resource,
+    details: &Details,
+) -> Result<Option<Arc<TenantStorage>>> {
     let account = resource.account();
     // A stranger's account that is suspended, or not there at all, has nothing
     // to give; the caller's own was looked at when it was authenticated.
@@ -199,17 +285,23 @@ async fn check(caller: &Caller, action: &str, resource: &Resource, details: &Det
             ));
         }
     }
-    let of_registry = match resource {
+    let storage = match resource {
         Resource::Identity { .. } => None,
-        _ => caller.region.registry_policy(account).await?,
+        _ => Some(caller.region.cloud.tenants.storage(account, mode).await?),
     };
-    let (of_repository, labels) = match resource {
-        Resource::Repository { account, name } => caller.region.access_of(account, name).await?,
+    let of_registry = match &storage {
+        None => None,
+        Some(storage) => caller.region.registry_policy(&storage.table, account).await?,
+    };
+    let (of_repository, labels) = match (resource, &storage) {
+        (Resource::Repository { account, name }, Some(storage)) => {
+            caller.region.access_of(&storage.table, account, name).await?
+        }
         _ => (None, BTreeMap::new()),
     };
     let policies = ResourcePolicies { repository: of_repository.as_deref(), registry: of_registry.as_deref() };
     let decision = decide_with(caller, action, resource, details, &labels, policies);
-    if decision.is_allowed() { Ok(()) } else { Err(denied(caller, action, resource, decision.reason.to_string())) }
+    if decision.is_allowed() { Ok(storage) } else { Err(denied(caller, action, resource, decision.reason.to_string())) }
 }
 
 /// The policies on the side of the resource.

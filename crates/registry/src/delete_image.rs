@@ -22,7 +22,7 @@ pub(crate) enum LastTag {
 
 /// Deletes an image with all its tags; the tags it had.
 pub(crate) async fn delete_image(permit: &Permit, repository: &RepositoryKey, digest: &Digest) -> Result<Vec<String>> {
-    let table = &permit.region().cloud.table;
+    let table = permit.table()?;
     for tries in 0..TRIES {
         let state = table.push_state(repository, digest, None, &[]).await?;
         if state.repository.is_none_or(|current| current.key != *repository) {
@@ -45,7 +45,7 @@ pub(crate) async fn delete_tag(
     expected: Option<&Digest>,
     last_tag: LastTag,
 ) -> Result<Digest> {
-    let table = &permit.region().cloud.table;
+    let table = permit.table()?;
     for tries in 0..TRIES {
         let (current, record) = table.tagged_manifest(repository, tag).await?;
         if current.is_none_or(|current| current.key != *repository) {
@@ -80,15 +80,14 @@ async fn try_delete(permit: &Permit, repository: &RepositoryKey, image: &ImageRe
     if image.parents > 0 {
         return Err(Error::ImageReferencedByIndex { parents: image.parents });
     }
-    let region = permit.region();
-    let table = &region.cloud.table;
+    let table = permit.table()?;
     let (_, stored) = table.manifest(repository, &image.digest).await?;
     let Some(stored) = stored else { return Ok(false) };
     let where_stored = match &stored.manifest {
         StoredManifest::Inline(_) => StoredManifest::Inline(Vec::new()),
         StoredManifest::Object(object) => StoredManifest::Object(object.clone()),
     };
-    let loaded = pull_image::load(region, stored).await?;
+    let loaded = pull_image::load(permit, stored).await?;
     let manifest = Manifest::parse(&loaded.bytes, Some(&loaded.media_type)).map_err(Error::internal)?;
     let digests = |descriptors: Vec<&ironwharf_model::manifest::Descriptor>| -> Vec<Digest> {
         descriptors.into_iter().map(|descriptor| descriptor.digest.clone()).collect()

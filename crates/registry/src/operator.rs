@@ -4,8 +4,8 @@
 //! Invariant: only principals of the operator's own account get through, and
 //! only where their policies allow the `ironwharf:` action.
 
-use ironwharf_cloud::random;
 use ironwharf_cloud::table::identity::{AccountRecord, AccountStatus, Change, RoleRecord, Stored, UserRecord};
+use ironwharf_cloud::{Mode, random};
 use ironwharf_model::{AccountId, Error, Result};
 use ironwharf_wire::service::scalars::Timestamp;
 use serde::de::DeserializeOwned;
@@ -200,7 +200,7 @@ impl Call<'_> {
     }
 
     async fn write(&self, account: &AccountId, changes: Vec<Change>) -> Result<()> {
-        let written = self.directory.table().change_identities(changes).await?;
+        let written = self.permit.audited(self.directory.table()).change_identities(changes).await?;
         self.directory.forget(account);
         if written {
             return Ok(());
@@ -240,7 +240,7 @@ impl Call<'_> {
             // Listed first: an account that is not in the list could be forgotten,
             // a place in the list without an account is passed over.
             self.directory.table().enlist_account(&id, true).await?;
-            if self.directory.table().change_identities(changes).await? {
+            if self.permit.audited(self.directory.table()).change_identities(changes).await? {
                 self.directory.forget(&id);
                 let root_access_key = Some(RootKeyShape { access_key_id: key.id, secret_access_key: secret });
                 return Ok(AccountResponse { account: AccountShape::of(&record), root_access_key });
@@ -349,7 +349,8 @@ impl Call<'_> {
         }
         for region in self.app.regions().existing()? {
             let Some(region) = self.app.regions().get(&region, false).await? else { continue };
-            let names = region.cloud.table.repository_names(&id, None, 1).await?;
+            let storage = region.cloud.tenants.storage(&id, Mode::Read).await?;
+            let names = storage.table.repository_names(&id, None, 1).await?;
             if let Some(name) = names.items.first() {
                 let region = &region.cloud.region;
                 return Err(conflict(format!(

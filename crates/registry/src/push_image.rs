@@ -64,12 +64,12 @@ pub(crate) async fn push(request: Push<'_>) -> Result<Pushed> {
     }
     if attempt.references_written && !matches!(result, Ok(Outcome::Committed)) {
         let NewImage { repository, digest, push, blobs, .. } = &attempt.image;
-        table(&request).remove_references(repository, digest, push, blobs).await?;
+        request.permit.table()?.remove_references(repository, digest, push, blobs).await?;
     }
     if let (StoredManifest::Object(object), false) = (&attempt.image.manifest, matches!(result, Ok(Outcome::Committed)))
     {
         let (account, now_s) = (&request.repository.account, request.permit.caller().now_s());
-        table(&request).leave_objects(account, "PUSH_ABANDONED", std::slice::from_ref(object), now_s).await?;
+        request.permit.table()?.leave_objects(account, "PUSH_ABANDONED", std::slice::from_ref(object), now_s).await?;
     }
     let existed = matches!(result?, Outcome::Existed);
     Ok(Pushed { digest, manifest, existed })
@@ -82,10 +82,6 @@ enum Outcome {
     Tagged,
     /// Nothing to do.
     Existed,
-}
-
-fn table<'a>(request: &Push<'a>) -> &'a ironwharf_cloud::Table {
-    &request.permit.region().cloud.table
 }
 
 fn new_image(request: &Push<'_>, manifest: &Manifest, digest: &Digest) -> NewImage {
@@ -113,7 +109,7 @@ fn new_image(request: &Push<'_>, manifest: &Manifest, digest: &Digest) -> NewIma
 async fn decide_until_done(request: &Push<'_>, manifest: &Manifest, attempt: &mut Attempt) -> Result<Outcome> {
     for tries in 0..TRIES {
         let NewImage { digest, children, .. } = &attempt.image;
-        let state = table(request).push_state(request.repository, digest, request.tag, children).await?;
+        let state = request.permit.table()?.push_state(request.repository, digest, request.tag, children).await?;
         check_repository(request, &state)?;
         if state.image.is_some() && (request.tag.is_none() || names(state.tag.as_ref(), digest)) {
             return Ok(Outcome::Existed);
@@ -172,7 +168,7 @@ pub(crate) async fn check_tags(
     tags: &[Tag],
 ) -> Result<()> {
     for tag in tags {
-        let state = permit.region().cloud.table.push_state(repository, digest, Some(tag), &[]).await?;
+        let state = permit.table()?.push_state(repository, digest, Some(tag), &[]).await?;
         check_tag(repository, &state, Some(tag), digest)?;
     }
     Ok(())
@@ -180,7 +176,7 @@ pub(crate) async fn check_tags(
 
 /// Tags an image that is there. Its blobs are held by the push that committed it.
 async fn put_tag(request: &Push<'_>, state: &PushState, image: &ImageRecord) -> Result<Result<(), CommitConflict>> {
-    let table = table(request);
+    let table = request.permit.table()?;
     let record = if request.bytes.len() <= INLINE_MANIFEST_BYTES {
         TagRecord {
             digest: image.digest.clone(),
@@ -210,14 +206,14 @@ async fn put_image(
         attempt.image.size_bytes = largest;
     }
     if !attempt.references_written && !attempt.image.blobs.is_empty() {
-        table(request).write_references(&attempt.image).await?;
+        request.permit.table()?.write_references(&attempt.image).await?;
         attempt.references_written = true;
     }
     check_blobs(request, manifest, attempt).await?;
     store_large_manifest(request, attempt).await?;
     let previous = state.tag.as_ref().map(|tag| &tag.digest);
     let commit = Commit::New(&attempt.image);
-    table(request).commit_image(commit, request.tag, previous, request.permit.caller().now_s()).await
+    request.permit.table()?.commit_image(commit, request.tag, previous, request.permit.caller().now_s()).await
 }
 
 fn check_children(request: &Push<'_>, attempt: &Attempt, found: &[ImageRecord]) -> Result<()> {
@@ -238,14 +234,14 @@ async fn check_blobs(request: &Push<'_>, manifest: &Manifest, attempt: &Attempt)
     let mut wanted = attempt.image.blobs.clone();
     let mut missing = Vec::new();
     while !wanted.is_empty() {
-        let (_, layers) = table(request).layers(request.repository, &wanted).await?;
+        let (_, layers) = request.permit.table()?.layers(request.repository, &wanted).await?;
         wanted.clear();
         for layer in layers {
             match layer.available() {
                 None => missing.push(layer.digest.to_string()),
                 Some(blob) if blob.state == BlobState::Condemned => {
                     // Whether or not it worked, what counts is the state after it.
-                    table(request).resurrect_blob(account, &layer.digest, blob).await?;
+                    request.permit.table()?.resurrect_blob(account, &layer.digest, blob).await?;
                     wanted.push(layer.digest.clone());
                 }
                 Some(blob) => check_size(manifest, &layer.digest, blob.size_bytes)?,
@@ -274,7 +270,7 @@ async fn store_large_manifest(request: &Push<'_>, attempt: &mut Attempt) -> Resu
     let is_inline = matches!(attempt.image.manifest, StoredManifest::Inline(_));
     if request.bytes.len() > INLINE_MANIFEST_BYTES && is_inline {
         let object = Objects::new_key(&request.repository.account);
-        request.permit.region().cloud.objects.put(&object, request.bytes.clone()).await?;
+        request.permit.objects()?.put(&object, request.bytes.clone()).await?;
         attempt.image.manifest = StoredManifest::Object(object);
     }
     Ok(())

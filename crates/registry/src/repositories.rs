@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::{Duration, Instant};
 
+use ironwharf_cloud::Table;
 use ironwharf_cloud::table::{Encryption, Incarnation, Repository, RepositoryKey};
 use ironwharf_model::error::RepositoryId;
 use ironwharf_model::{AccountId, Error, RepositoryName, Result, TagMutability};
@@ -59,13 +60,19 @@ pub(crate) fn id(account: &AccountId, name: &RepositoryName) -> RepositoryId {
     RepositoryId { registry: account.clone(), name: name.clone() }
 }
 
+/// Each method takes the table as the owner of the repository reaches it.
 impl RegionState {
     /// A repository, from the cache if it was seen lately.
-    pub(crate) async fn repository(&self, account: &AccountId, name: &RepositoryName) -> Result<Arc<Repository>> {
+    pub(crate) async fn repository(
+        &self,
+        table: &Table,
+        account: &AccountId,
+        name: &RepositoryName,
+    ) -> Result<Arc<Repository>> {
         if let Some(repository) = self.repositories.get(account, name) {
             return Ok(repository);
         }
-        match self.cloud.table.repository(account, name).await? {
+        match table.repository(account, name).await? {
             Some(repository) => Ok(self.repositories.put(repository)),
             None => Err(not_found(account, name)),
         }
@@ -77,6 +84,7 @@ impl RegionState {
     /// `read` gives the repository as the same call found it, and its result.
     pub(crate) async fn read_in<T, F>(
         &self,
+        table: &Table,
         account: &AccountId,
         name: &RepositoryName,
         read: impl Fn(RepositoryKey) -> F,
@@ -85,7 +93,7 @@ impl RegionState {
         F: Future<Output = Result<(Option<Repository>, T)>>,
     {
         loop {
-            let cached = self.repository(account, name).await?;
+            let cached = self.repository(table, account, name).await?;
             let (current, result) = read(cached.key.clone()).await?;
             match current {
                 None => {
@@ -101,9 +109,9 @@ impl RegionState {
     }
 
     /// Creates a repository.
-    pub(crate) async fn create_repository(&self, repository: Repository) -> Result<Arc<Repository>> {
+    pub(crate) async fn create_repository(&self, table: &Table, repository: Repository) -> Result<Arc<Repository>> {
         let RepositoryKey { account, name, .. } = &repository.key;
-        if self.cloud.table.create_repository(&repository).await? {
+        if table.create_repository(&repository).await? {
             return Ok(self.repositories.put(repository));
         }
         Err(Error::RepositoryAlreadyExists(id(account, name)))
@@ -112,18 +120,19 @@ impl RegionState {
     /// The repository a push goes to, created if that is allowed and needed.
     pub(crate) async fn repository_for_push(
         &self,
+        table: &Table,
         account: &AccountId,
         name: &RepositoryName,
         may_create: bool,
         now_ms: i64,
     ) -> Result<Arc<Repository>> {
-        match self.repository(account, name).await {
+        match self.repository(table, account, name).await {
             Err(Error::RepositoryNotFound(_)) if may_create => {}
             found => return found,
         }
-        match self.create_repository(with_defaults(account, name, now_ms)).await {
+        match self.create_repository(table, with_defaults(account, name, now_ms)).await {
             // Another push was first.
-            Err(Error::RepositoryAlreadyExists(_)) => self.repository(account, name).await,
+            Err(Error::RepositoryAlreadyExists(_)) => self.repository(table, account, name).await,
             created => created,
         }
     }

@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Instant;
 
+use ironwharf_cloud::Table;
 use ironwharf_cloud::table::Incarnation;
 use ironwharf_model::{AccountId, Error, RepositoryName, Result};
 use ironwharf_policy::iam::{Policy, PolicyKind};
@@ -34,19 +35,19 @@ impl PolicyCache {
 
 impl RegionState {
     /// The policy of a registry.
-    pub(crate) async fn registry_policy(&self, account: &AccountId) -> Result<Option<Arc<Policy>>> {
+    pub(crate) async fn registry_policy(&self, table: &Table, account: &AccountId) -> Result<Option<Arc<Policy>>> {
         if let Some(policy) = self.policies.registries.get(account) {
             return Ok(policy);
         }
         let read = Instant::now();
-        let policy = compile(self.cloud.table.registry_policy(account).await?, PolicyKind::Registry)?;
+        let policy = compile(table.registry_policy(account).await?, PolicyKind::Registry)?;
         self.policies.registries.put(account.clone(), policy.clone(), read);
         Ok(policy)
     }
 
     /// The policy and the resource tags of a repository; none if it is not there.
-    pub(crate) async fn access_of(&self, account: &AccountId, name: &RepositoryName) -> Result<Access> {
-        let repository = match self.repository(account, name).await {
+    pub(crate) async fn access_of(&self, table: &Table, account: &AccountId, name: &RepositoryName) -> Result<Access> {
+        let repository = match self.repository(table, account, name).await {
             Err(Error::RepositoryNotFound(_)) => return Ok((None, BTreeMap::new())),
             found => found?,
         };
@@ -56,7 +57,7 @@ impl RegionState {
             return Ok((policy, repository.labels.clone()));
         }
         let read = Instant::now();
-        let policy = compile(self.cloud.table.repository_policy(&repository.key).await?, PolicyKind::Repository)?;
+        let policy = compile(table.repository_policy(&repository.key).await?, PolicyKind::Repository)?;
         let incarnation = repository.key.incarnation.clone();
         self.policies.repositories.put(key, (incarnation, policy.clone()), read);
         Ok((policy, repository.labels.clone()))

@@ -75,7 +75,7 @@ pub(crate) async fn whole(
     digest: &Digest,
     body: &mut Body,
 ) -> Result<Finished> {
-    let mut writer = ObjectWriter::new(permit, Hasher::new(digest.algorithm()));
+    let mut writer = ObjectWriter::new(permit, Hasher::new(digest.algorithm()))?;
     let written = writer.write_whole(digest, body).await?;
     finish(permit, repository, digest, &written, None).await?;
     Ok(Finished { digest: digest.clone(), size_bytes: Some(written.size_bytes) })
@@ -90,7 +90,7 @@ async fn finish(
     written: &WrittenObject,
     upload: Option<&FinishedUpload<'_>>,
 ) -> Result<bool> {
-    let table = &permit.region().cloud.table;
+    let table = permit.table()?;
     let now_s = permit.caller().now_s();
     let WrittenObject { object, size_bytes } = written;
     table.finish_upload(repository, digest, object, *size_bytes, upload, now_s).await
@@ -110,8 +110,8 @@ impl<'a> Upload<'a> {
         &self.repository.account
     }
 
-    fn objects(&self) -> &Objects {
-        &self.permit.region().cloud.objects
+    fn objects(&self) -> Result<&Objects> {
+        self.permit.objects()
     }
 
     fn not_found(&self) -> Error {
@@ -125,17 +125,17 @@ impl<'a> Upload<'a> {
     }
 
     async fn stored(&self) -> Result<Option<UploadRecord>> {
-        self.permit.region().cloud.table.upload(self.account(), self.id).await
+        self.permit.table()?.upload(self.account(), self.id).await
     }
 
     async fn save(&self, lease: &str, record: &UploadRecord) -> Result<()> {
-        let table = &self.permit.region().cloud.table;
+        let table = self.permit.table()?;
         let saved = table.save_upload(self.account(), self.id, lease, record, self.permit.caller().now_s()).await?;
         if saved { Ok(()) } else { Err(self.busy()) }
     }
 
     async fn lease(&self) -> Result<LeasedUpload> {
-        let table = &self.permit.region().cloud.table;
+        let table = self.permit.table()?;
         match table.lease_upload(self.account(), self.id, self.permit.caller().now_s()).await? {
             Acquired::Leased(leased) => Ok(leased),
             Acquired::Busy => Err(self.busy()),
@@ -200,12 +200,12 @@ impl<'a> Upload<'a> {
     /// Goes on where a record stopped.
     async fn resume(&self, record: &UploadRecord) -> Result<ObjectWriter> {
         let hasher = Hasher::resume(&record.hash_state)?;
-        let mut writer = ObjectWriter::new(self.permit, hasher);
+        let mut writer = ObjectWriter::new(self.permit, hasher)?;
         writer.multipart.clone_from(&record.multipart);
         writer.parts.clone_from(&record.parts);
         writer.next_part = record.parts.iter().map(|part| part.number).max().unwrap_or(0) + 1;
         if let Some(tail) = &record.tail_object {
-            let bytes = self.objects().get(tail).await?;
+            let bytes = self.objects()?.get(tail).await?;
             if bytes.len() as u64 != record.tail_bytes {
                 return Err(Error::internal(format!("the tail of an upload has {} bytes", bytes.len())));
             }
@@ -233,7 +233,7 @@ impl<'a> Upload<'a> {
     /// its end, so a failed attempt can be repeated.
     async fn finish_whole(&self, digest: &Digest, range: Option<ByteRange>, body: &mut Body) -> Result<Finished> {
         self.check_range(range, 0)?;
-        let mut writer = ObjectWriter::new(self.permit, Hasher::new(digest.algorithm()));
+        let mut writer = ObjectWriter::new(self.permit, Hasher::new(digest.algorithm()))?;
         let written = writer.write_whole(digest, body).await?;
         let upload = FinishedUpload { id: self.id, lease: None };
         if finish(self.permit, self.repository, digest, &written, Some(&upload)).await? {
@@ -296,7 +296,7 @@ impl<'a> Upload<'a> {
         let written = match (&record.multipart, &record.tail_object) {
             // A single object that is complete as it is: nothing is copied.
             (None, Some(tail)) => {
-                Hasher::resume(&record.hash_state)?.check(digest, self.objects(), tail).await?;
+                Hasher::resume(&record.hash_state)?.check(digest, self.objects()?, tail).await?;
                 WrittenObject { object: tail.clone(), size_bytes }
             }
             _ => self.resume(record).await?.end(digest, size_bytes).await?,
@@ -331,7 +331,7 @@ impl<'a> Upload<'a> {
         let cancelled = UploadRecord { state: UploadState::Cancelled, ..UploadRecord::empty() };
         self.save(lease, &cancelled).await?;
         if let Some((object, id)) = &record.multipart {
-            self.objects().abort_parts(object, id).await?;
+            self.objects()?.abort_parts(object, id).await?;
         }
         if let Some(tail) = &record.tail_object {
             self.leave(std::slice::from_ref(tail), "UPLOAD_CANCELLED").await?;
@@ -340,7 +340,7 @@ impl<'a> Upload<'a> {
     }
 
     async fn leave(&self, objects: &[String], reason: &'static str) -> Result<()> {
-        let table = &self.permit.region().cloud.table;
+        let table = self.permit.table()?;
         table.leave_objects(self.account(), reason, objects, self.permit.caller().now_s()).await
     }
 }
@@ -456,9 +456,9 @@ struct ObjectWriter {
 }
 
 impl ObjectWriter {
-    fn new(permit: &Permit, hasher: Hasher) -> Self {
-        Self {
-            objects: permit.region().cloud.objects.clone(),
+    fn new(permit: &Permit, hasher: Hasher) -> Result<Self> {
+        Ok(Self {
+            objects: permit.objects()?.clone(),
             account: permit.registry().clone(),
             hasher,
             waiting: VecDeque::new(),
@@ -468,7 +468,7 @@ impl ObjectWriter {
             next_part: 1,
             writing: JoinSet::new(),
             started_here: false,
-        }
+        })
     }
 
     /// Takes bytes that are hashed already.

@@ -11,9 +11,11 @@
 //! | `IRONWHARF_ROOT_ACCESS_KEY_ID` | the access key id of its root |
 //! | `IRONWHARF_ROOT_SECRET_ACCESS_KEY` | its secret; only the api function has it |
 //! | `IRONWHARF_CREATE_ON_PUSH` | `true` or `false` (the default): whether a push creates its repository |
+//! | `IRONWHARF_TENANT_READ_ROLE` | the ARN of the role that tenants' data is read with; optional |
+//! | `IRONWHARF_TENANT_WRITE_ROLE` | the same for writing; the pull function has none |
 //! | `AWS_ENDPOINT_URL` | other services than AWS's, such as LocalStack's; optional |
 
-use ironwharf_cloud::{CloudConfig, random};
+use ironwharf_cloud::{CloudConfig, TenantRoles, random};
 use ironwharf_model::{AccountId, Region};
 use ironwharf_registry::{AppConfig, RateLimits, RegistryHost, RootCredentials};
 
@@ -73,7 +75,17 @@ impl Settings {
                 rate_limits: RateLimits::ECR,
                 roots: vec![RootCredentials { account, access_key_id, secret_access_key }],
             },
-            cloud: CloudConfig { region, table, bucket, kms_key, endpoint_url: optional("AWS_ENDPOINT_URL") },
+            cloud: CloudConfig {
+                region,
+                table,
+                bucket,
+                kms_key,
+                endpoint_url: optional("AWS_ENDPOINT_URL"),
+                tenant_roles: TenantRoles {
+                    read: optional("IRONWHARF_TENANT_READ_ROLE"),
+                    write: optional("IRONWHARF_TENANT_WRITE_ROLE"),
+                },
+            },
         })
     }
 }

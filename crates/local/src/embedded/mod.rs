@@ -1,4 +1,5 @@
-//! The AWS services of one machine: DynamoDB, S3 and KMS inside this process.
+//! The AWS services of one machine: DynamoDB, S3, KMS and the part of STS that
+//! the registry itself needs, inside this process.
 //!
 //! The registry talks to the unmodified SDK clients; what it gets from here are
 //! the [`SharedHttpClient`]s that those clients send their requests to. One data
@@ -15,18 +16,26 @@
 //! <data folder>/regions/<region>/kms.sqlite
 //! ```
 //!
+//! [`sessions`] are what the registry reaches the data of one tenant with, and
+//! [`roles`] say what such a session may do: a request for anything else fails,
+//! as it does on AWS. The service credentials may do everything.
+//!
 //! Invariant: no two processes have the same data folder open.
 //! Invariant: no Region can read the tables, buckets or keys of another.
 //! Invariant: no write is acknowledged before it was given to the disk with fsync.
 
+mod authentication;
 mod clock;
 mod connector;
 mod dynamodb;
 mod folder;
 mod kms;
 mod maintenance;
+mod roles;
 mod s3;
 mod secrets;
+mod sessions;
+mod sts;
 
 #[cfg(test)]
 mod tests;
@@ -37,8 +46,12 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use aws_smithy_runtime_api::client::http::SharedHttpClient;
+use ironwharf_cloud::TenantRoles;
+use ironwharf_model::AccountId;
 use tokio::task::JoinHandle;
 
+use self::authentication::Gate;
+pub use self::roles::{BUCKET_PREFIX, TABLE};
 pub use self::s3::{ObjectBody, PublicObjects};
 pub use self::secrets::ServiceCredentials;
 
@@ -79,6 +92,20 @@ pub enum OpenError {
         /// What is wrong with it.
         message: String,
     },
+    /// The account is none.
+    #[error("{account:?} is not the id of an account")]
+    InvalidAccount {
+        /// What was given as its id.
+        account: String,
+    },
+    /// The policy of a tenant role cannot be used.
+    #[error("the policy of the tenant role to {role} cannot be used: {message}")]
+    Role {
+        /// Which one.
+        role: &'static str,
+        /// What is wrong with it.
+        message: String,
+    },
     /// The name cannot be the name of a Region.
     #[error("{name:?} is not the name of a Region")]
     InvalidRegion {
@@ -101,8 +128,9 @@ pub struct Embedded {
 #[derive(Debug)]
 struct Inner {
     data_dir: PathBuf,
-    account: String,
+    account: AccountId,
     credentials: ServiceCredentials,
+    sessions: Arc<sessions::Sessions>,
     root_key: secrets::RootKey,
     lock: Arc<File>,
     regions: Mutex<BTreeMap<String, Arc<RegionServices>>>,
@@ -117,6 +145,8 @@ pub struct RegionServices {
     pub s3: SharedHttpClient,
     /// Give this to the KMS client.
     pub kms: SharedHttpClient,
+    /// Give this to the STS client: it gives out sessions of the tenant roles.
+    pub sts: SharedHttpClient,
     /// Serves presigned object URLs on the public port.
     pub objects: PublicObjects,
     tables: dynamodb::Tables,
@@ -129,6 +159,8 @@ impl Embedded {
     ///
     /// Works without a tokio runtime; [`Embedded::spawn_maintenance`] needs one.
     pub fn open(data_dir: &Path, account: &str) -> Result<Self, OpenError> {
+        let account =
+            AccountId::parse(account).map_err(|_| OpenError::InvalidAccount { account: account.to_owned() })?;
         folder::create_private(data_dir)?;
         let lock = folder::lock(data_dir)?;
         let credentials = ServiceCredentials::load_or_create(data_dir)?;
@@ -139,7 +171,8 @@ impl Embedded {
         Ok(Self {
             inner: Arc::new(Inner {
                 data_dir: data_dir.to_owned(),
-                account: account.to_owned(),
+                account,
+                sessions: Arc::new(sessions::Sessions::new(&credentials)),
                 credentials,
                 root_key,
                 lock: Arc::new(lock),
@@ -177,6 +210,12 @@ impl Embedded {
     #[must_use]
     pub fn service_credentials(&self) -> &ServiceCredentials {
         &self.inner.credentials
+    }
+
+    /// The roles that sessions for the data of one tenant are of.
+    #[must_use]
+    pub fn tenant_roles(&self, region: &str) -> TenantRoles {
+        roles::role_arns(region, &self.inner.account)
     }
 
     /// Starts the background task that expires items and trims streams.
@@ -220,13 +259,19 @@ impl Inner {
         let dir = self.regions_dir().join(region);
         folder::create_private(&dir)?;
         let tables = dynamodb::Tables::open(&dir.join("dynamodb.sqlite"))?;
-        let (s3, objects) = s3::open(&dir, region, &self.credentials)?;
-        let keys = kms::Keys::open(&dir.join("kms.sqlite"), &self.root_key, region, &self.account)?;
+        let gate = Gate {
+            region: Arc::from(region),
+            sessions: Arc::clone(&self.sessions),
+            roles: Arc::new(roles::Roles::open(region, &self.account)?),
+        };
+        let (s3, objects) = s3::open(&dir, gate.clone())?;
+        let keys = kms::Keys::open(&dir.join("kms.sqlite"), &self.root_key, region, self.account.as_str())?;
         folder::sync(&dir)?;
         Ok(RegionServices {
-            dynamodb: connector::json_client(tables.clone()),
+            dynamodb: connector::json_client(tables.clone(), gate.clone()),
             s3,
-            kms: connector::json_client(keys),
+            kms: connector::json_client(keys, gate.clone()),
+            sts: sts::client(gate),
             objects,
             tables,
             _lock: Arc::clone(&self.lock),

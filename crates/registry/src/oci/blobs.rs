@@ -16,9 +16,9 @@ use crate::repositories::id as repository_id;
 async fn find(call: &Call<'_>, digest: &Digest) -> Result<BlobRecord> {
     let permit = call.permit;
     let (account, name) = (permit.registry(), permit.repository()?);
-    let table = &permit.region().cloud.table;
+    let table = permit.table()?;
     let read = |key: RepositoryKey| async move { table.layers(&key, std::slice::from_ref(digest)).await };
-    let (_, layers) = permit.region().read_in(account, name, read).await?;
+    let (_, layers) = permit.region().read_in(table, account, name, read).await?;
     let blob = layers.into_iter().next().and_then(|layer| layer.readable().cloned());
     blob.ok_or_else(|| Error::LayerNotFound { repository: repository_id(account, name), digest: digest.to_string() })
 }
@@ -53,7 +53,7 @@ pub(super) async fn get(call: &Call<'_>, digest: &Digest) -> Result<Response<Bod
     } else {
         PresignHost::ObjectStore
     };
-    let url = call.permit.region().cloud.objects.presign(&blob.object, presign_host).await?;
+    let url = call.permit.objects()?.presign(&blob.object, presign_host).await?;
     respond(
         StatusCode::TEMPORARY_REDIRECT,
         [
@@ -86,8 +86,8 @@ fn is_backwards(range: &str) -> bool {
 pub(super) async fn delete(call: &Call<'_>, digest: &Digest) -> Result<Response<Body>> {
     find(call, digest).await?;
     let permit = call.permit;
-    let repository = permit.region().repository(permit.registry(), permit.repository()?).await?;
-    if !permit.region().cloud.table.unlink_layer(&repository.key, digest).await? {
+    let repository = permit.find_repository().await?;
+    if !permit.table()?.unlink_layer(&repository.key, digest).await? {
         let repository = repository_id(permit.registry(), permit.repository()?);
         return Err(Error::LayerReferenced { repository, digest: digest.to_string() });
     }

@@ -51,8 +51,8 @@ pub(super) async fn tags(call: &Call<'_>) -> Result<Response<Body>> {
     let page = page(call)?;
     let permit = call.permit;
     let name = permit.repository()?;
-    let repository = permit.region().repository(permit.registry(), name).await?;
-    let table = &permit.region().cloud.table;
+    let repository = permit.find_repository().await?;
+    let table = permit.table()?;
     let listed = table.tags(&repository.key, page.last.as_deref(), page.limit()).await?;
     let tags: Vec<&str> = listed.items.iter().map(|item| item.tag.as_str()).collect();
     let next = next(call, &page, tags.last().copied(), listed.more);
@@ -62,7 +62,7 @@ pub(super) async fn tags(call: &Call<'_>) -> Result<Response<Body>> {
 /// `GET _catalog`: the repositories of the caller's registry.
 pub(super) async fn catalog(call: &Call<'_>) -> Result<Response<Body>> {
     let page = page(call)?;
-    let table = &call.permit.region().cloud.table;
+    let table = call.permit.table()?;
     let listed = table.repository_names(call.permit.registry(), page.last.as_deref(), page.limit()).await?;
     let names: Vec<&str> = listed.items.iter().map(ironwharf_model::RepositoryName::as_str).collect();
     let next = next(call, &page, names.last().copied(), listed.more);
@@ -76,7 +76,7 @@ pub(super) async fn referrers(call: &Call<'_>, subject: &Digest) -> Result<Respo
     let filter = query.one("artifactType").map_err(|error| query_error(&error))?.filter(|filter| !filter.is_empty());
     let page = page(call)?;
     let permit = call.permit;
-    let found = match permit.region().repository(permit.registry(), permit.repository()?).await {
+    let found = match permit.find_repository().await {
         Ok(repository) => collect(call, &repository.key, subject, filter, &page).await?,
         Err(Error::RepositoryNotFound(_)) => Collected::default(),
         Err(error) => return Err(error),
@@ -114,7 +114,7 @@ async fn collect(
     filter: Option<&str>,
     page: &Page,
 ) -> Result<Collected> {
-    let table = &call.permit.region().cloud.table;
+    let table = call.permit.table()?;
     let mut collected = Collected { last: page.last.clone(), ..Collected::default() };
     let mut size_bytes = 0;
     for _ in 0..REFERRERS_READS {

@@ -97,7 +97,7 @@ pub(super) async fn put(call: &Call<'_>, reference: &Reference, body: &mut Body)
 /// `DELETE`: by tag the tag alone, by digest the image with all its tags.
 pub(super) async fn delete(call: &Call<'_>, reference: &Reference) -> Result<Response<Body>> {
     let permit = call.permit;
-    let repository = permit.region().repository(permit.registry(), permit.repository()?).await?;
+    let repository = permit.find_repository().await?;
     match reference {
         Reference::Tag(tag) => drop(delete_tag(permit, &repository.key, tag, None, LastTag::LeavesImage).await?),
         Reference::Digest(digest) => drop(delete_image(permit, &repository.key, digest).await?),

@@ -23,7 +23,8 @@ use std::sync::Arc;
 
 use http::header::{HeaderName, HeaderValue};
 use http::request::Parts;
-use http::{Response, StatusCode};
+use http::{Method, Response, StatusCode};
+use ironwharf_cloud::Mode;
 use ironwharf_cloud::table::Repository;
 use ironwharf_model::{Digest, Error, Reference, RepositoryName, Result};
 use ironwharf_wire::paging::{Query, QueryError};
@@ -32,7 +33,7 @@ use time::OffsetDateTime;
 
 use crate::app::{App, host};
 use crate::authenticate::{self, Caller};
-use crate::authorize::{Details, Permit, Resource, authorize};
+use crate::authorize::{Details, Permit, Resource, authorize_in_registry};
 use crate::body::{self, Body};
 
 /// The header with a manifest's or blob's digest.
@@ -48,7 +49,9 @@ pub(crate) async fn answer(app: &App, parts: &Parts, body: &mut Body) -> Result<
         None => Resource::Catalog { account: registry },
         Some(name) => Resource::Repository { account: registry, name: RepositoryName::parse(name)? },
     };
-    let permit = authorize(caller, action, resource, &Details::default()).await?;
+    let only_looks = matches!(parts.method, Method::GET | Method::HEAD);
+    let mode = if only_looks { Mode::Read } else { Mode::Write };
+    let permit = authorize_in_registry(caller, mode, action, resource, &Details::default()).await?;
     let call = Call { app, parts, permit: &permit };
     let result = dispatch(&call, route, body).await;
     permit.conclude(result.as_ref().err()).await;
@@ -138,7 +141,7 @@ impl Call<'_> {
         let may_create =
             self.app.config().create_on_push && self.permit.also("ecr:CreateRepository", &resource).await?;
         let now_ms = self.permit.caller().now_ms();
-        self.permit.region().repository_for_push(registry, name, may_create, now_ms).await
+        self.permit.region().repository_for_push(self.permit.table()?, registry, name, may_create, now_ms).await
     }
 
     /// A header that may be there once.

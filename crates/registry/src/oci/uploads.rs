@@ -50,8 +50,7 @@ pub(super) async fn start(call: &Call<'_>, body: &mut Body) -> Result<Response<B
 /// Mounts a blob from another repository of the registry that the caller may
 /// pull from; `false` if there is none, which starts an upload instead.
 async fn mount_blob(call: &Call<'_>, query: &Query<'_>, to: &Repository, digest: &Digest) -> Result<bool> {
-    let region = call.permit.region();
-    let table = &region.cloud.table;
+    let (region, table) = (call.permit.region(), call.permit.table()?);
     let account = &to.key.account;
     let candidates: Vec<RepositoryName> = if let Some(name) = query.one("from").map_err(|error| query_error(&error))? {
         RepositoryName::parse(name).into_iter().collect()
@@ -65,7 +64,7 @@ async fn mount_blob(call: &Call<'_>, query: &Query<'_>, to: &Repository, digest:
             continue;
         }
         let read = |key: RepositoryKey| async move { table.layers(&key, std::slice::from_ref(digest)).await };
-        let layers = match region.read_in(account, &name, read).await {
+        let layers = match region.read_in(table, account, &name, read).await {
             Ok((_, layers)) => layers,
             Err(Error::RepositoryNotFound(_)) => continue,
             Err(error) => return Err(error),
@@ -116,7 +115,7 @@ pub(super) async fn cancel(call: &Call<'_>, id: &str) -> Result<Response<Body>> 
 }
 
 async fn repository(call: &Call<'_>) -> Result<std::sync::Arc<Repository>> {
-    call.permit.region().repository(call.permit.registry(), call.permit.repository()?).await
+    call.permit.find_repository().await
 }
 
 fn digest_parameter(query: &Query<'_>, name: &str) -> Result<Option<Digest>> {

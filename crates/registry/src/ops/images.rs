@@ -40,7 +40,7 @@ impl Operation for PutImage {
         let permit = &call.permit;
         let tag = input.image_tag.as_deref().map(tag_parameter).transpose()?;
         let digest = input.image_digest.as_deref().map(|text| digest_parameter("imageDigest", text)).transpose()?;
-        let repository = permit.region().repository(permit.registry(), permit.repository()?).await?;
+        let repository = permit.find_repository().await?;
         let pushed = push_image::push(Push {
             permit,
             repository: &repository.key,
@@ -134,15 +134,15 @@ impl Operation for BatchGetImage {
     }
 
     async fn run(call: &Call<'_>, input: Self::Input) -> Result<Self::Output> {
-        let (permit, region) = (&call.permit, call.permit.region());
+        let permit = &call.permit;
         let named: Vec<Named> = input.image_ids.iter().map(Named::parse).collect();
         let references: Vec<Reference> = named.iter().filter_map(Named::reference).collect();
-        let table = &region.cloud.table;
+        let table = permit.table()?;
         let read = |key: RepositoryKey| {
             let references = &references;
             async move { table.manifests(&key, references).await }
         };
-        let (_, records) = region.read_in(permit.registry(), permit.repository()?, read).await?;
+        let (_, records) = permit.region().read_in(table, permit.registry(), permit.repository()?, read).await?;
         let mut records = records.into_iter();
         let (mut images, mut failures) = (Vec::new(), Vec::new());
         for (id, named) in input.image_ids.iter().zip(named) {
@@ -164,7 +164,7 @@ impl Operation for BatchGetImage {
                 failures.push(failure(id, ImageFailureCode::ImageTagDoesNotMatchDigest, reason));
                 continue;
             }
-            let manifest = pull_image::load(region, record).await?;
+            let manifest = pull_image::load(permit, record).await?;
             let text = String::from_utf8(manifest.bytes.to_vec()).map_err(Error::internal)?;
             images.push(Image {
                 registry_id: Some(permit.registry().to_string()),
@@ -196,7 +196,7 @@ impl Operation for BatchDeleteImage {
     /// with all its tags, one entry each.
     async fn run(call: &Call<'_>, input: Self::Input) -> Result<Self::Output> {
         let permit = &call.permit;
-        let repository = permit.region().repository(permit.registry(), permit.repository()?).await?;
+        let repository = permit.find_repository().await?;
         let (mut deleted, mut failures) = (Vec::new(), Vec::new());
         // Indexes go before what they list, whichever order they are named in.
         let mut waiting: Vec<&ImageIdentifier> = input.image_ids.iter().collect();
@@ -313,11 +313,11 @@ impl Operation for ListImages {
         let filter = input
             .filter
             .map_or_else(|| Filter::new(None, None), |filter| Filter::new(filter.tag_status, filter.image_status));
-        let repository = permit.region().repository(permit.registry(), permit.repository()?).await?;
+        let repository = permit.find_repository().await?;
         let selection = filter.selection(Self::NAME, &repository.key);
         let page = PageRequest::open(permit, &selection, input.max_results, input.next_token.as_deref()).await?;
         let mut rows = Rows::new(page.limit, page.position.as_deref());
-        let table = &permit.region().cloud.table;
+        let table = permit.table()?;
         while filter.shows_active() && !rows.full {
             let limit = filter.read(rows.missing() + 1);
             let images = table.images(&repository.key, rows.after.as_deref(), limit).await?;
@@ -408,7 +408,7 @@ impl Operation for DescribeImages {
         let filter = input
             .filter
             .map_or_else(|| Filter::new(None, None), |filter| Filter::new(filter.tag_status, filter.image_status));
-        let repository = permit.region().repository(permit.registry(), permit.repository()?).await?;
+        let repository = permit.find_repository().await?;
         if let Some(ids) = &input.image_ids {
             if input.max_results.is_some() || input.next_token.is_some() {
                 let reason = "maxResults and nextToken cannot be used together with imageIds";
@@ -420,7 +420,7 @@ impl Operation for DescribeImages {
         }
         let selection = filter.selection(Self::NAME, &repository.key);
         let page = PageRequest::open(permit, &selection, input.max_results, input.next_token.as_deref()).await?;
-        let table = &permit.region().cloud.table;
+        let table = permit.table()?;
         let mut after = page.position.clone();
         let mut shown: Vec<ImageRecord> = Vec::new();
         let mut more = filter.shows_active();
@@ -451,7 +451,7 @@ async fn named_images(
     ids: &[ImageIdentifier],
 ) -> Result<Vec<ImageRecord>> {
     let permit = &call.permit;
-    let table = &permit.region().cloud.table;
+    let table = permit.table()?;
     let not_found = |id: &ImageIdentifier| Error::ImageNotFound {
         repository: repository_id(&repository.account, &repository.name),
         image: ironwharf_model::ImageIdentifier {

@@ -53,12 +53,12 @@ impl Operation for BatchCheckLayerAvailability {
                 }
             }
         }
-        let table = &permit.region().cloud.table;
+        let table = permit.table()?;
         let read = |key: RepositoryKey| {
             let digests = &digests;
             async move { table.layers(&key, digests).await }
         };
-        let (_, found) = permit.region().read_in(permit.registry(), permit.repository()?, read).await?;
+        let (_, found) = permit.region().read_in(table, permit.registry(), permit.repository()?, read).await?;
         let layers = found.iter().map(|layer| {
             let blob = layer.available();
             let availability =
@@ -87,7 +87,7 @@ impl Operation for InitiateLayerUpload {
 
     async fn run(call: &Call<'_>, _: Self::Input) -> Result<Self::Output> {
         let permit = &call.permit;
-        let repository = permit.region().repository(permit.registry(), permit.repository()?).await?;
+        let repository = permit.find_repository().await?;
         let upload_id = upload::start(permit, &repository.key).await?;
         Ok(InitiateLayerUploadResponse { upload_id: Some(upload_id), part_size: Some(PART_SIZE_BYTES) })
     }
@@ -107,7 +107,7 @@ impl Operation for UploadLayerPart {
     async fn run(call: &Call<'_>, input: Self::Input) -> Result<Self::Output> {
         let permit = &call.permit;
         let range = part_range(&input)?;
-        let repository = permit.region().repository(permit.registry(), permit.repository()?).await?;
+        let repository = permit.find_repository().await?;
         let upload = Upload::find(permit, &repository.key, &input.upload_id).await?;
         let offset_bytes = upload.append(Some(range), &mut body::full(input.layer_part_blob.0)).await?;
         Ok(UploadLayerPartResponse {
@@ -145,12 +145,12 @@ impl Operation for CompleteLayerUpload {
     async fn run(call: &Call<'_>, input: Self::Input) -> Result<Self::Output> {
         let permit = &call.permit;
         let digest = one_digest(&input.layer_digests)?;
-        let repository = permit.region().repository(permit.registry(), permit.repository()?).await?;
+        let repository = permit.find_repository().await?;
         let upload = Upload::find(permit, &repository.key, &input.upload_id).await?;
         if upload.offset_bytes().await? == 0 {
             return Err(Error::EmptyUpload { upload_id: input.upload_id });
         }
-        let (_, layers) = permit.region().cloud.table.layers(&repository.key, std::slice::from_ref(&digest)).await?;
+        let (_, layers) = permit.table()?.layers(&repository.key, std::slice::from_ref(&digest)).await?;
         if layers.first().is_some_and(|layer| layer.available().is_some()) {
             upload.cancel().await?;
             let repository = repository_id(permit.registry(), permit.repository()?);
@@ -192,15 +192,14 @@ impl Operation for GetDownloadUrlForLayer {
     async fn run(call: &Call<'_>, input: Self::Input) -> Result<Self::Output> {
         let permit = &call.permit;
         let digest = digest_parameter("layerDigest", &input.layer_digest)?;
-        let region = permit.region();
-        let table = &region.cloud.table;
+        let table = permit.table()?;
         let name = permit.repository()?;
         let layer = || (repository_id(permit.registry(), name), digest.to_string());
         let read = |key: RepositoryKey| {
             let digest = &digest;
             async move { table.layers(&key, std::slice::from_ref(digest)).await }
         };
-        let (repository, layers) = region.read_in(permit.registry(), name, read).await?;
+        let (repository, layers) = permit.region().read_in(table, permit.registry(), name, read).await?;
         let Some(blob) = layers.first().and_then(|layer| layer.readable()) else {
             let (repository, digest) = layer();
             return Err(Error::LayerNotFound { repository, digest });
@@ -209,7 +208,7 @@ impl Operation for GetDownloadUrlForLayer {
             let (repository, digest) = layer();
             return Err(Error::LayerInaccessible { repository, digest });
         }
-        let objects = &region.cloud.objects;
+        let objects = permit.objects()?;
         let config = call.app.config();
         let own_host = config.registry_host.host(permit.registry(), permit.caller().region());
         let download_url = if config.serves_objects {

@@ -15,6 +15,7 @@ mod repository_policy;
 use std::collections::BTreeMap;
 
 use http::request::Parts;
+use ironwharf_cloud::Mode;
 use ironwharf_model::{AccountId, Error, RepositoryName, Result};
 use ironwharf_wire::ecr::{DecodeError, OperationName, decode};
 use serde::Serialize;
@@ -23,7 +24,7 @@ use serde::de::DeserializeOwned;
 use crate::app::App;
 use crate::audit;
 use crate::authenticate::Caller;
-use crate::authorize::{Details, Permit, Resource, authorize};
+use crate::authorize::{Details, Permit, Resource, authorize_in_registry};
 
 /// One operation of the API.
 pub(crate) trait Operation {
@@ -160,7 +161,7 @@ async fn call<O: Operation>(app: &App, parts: &Parts, mut caller: Caller, body: 
     let details = Details { request_tags: O::request_tags(&input), ..Details::default() };
     // Every operation has the IAM action of its own name.
     let action = format!("ecr:{}", O::NAME);
-    let permit = authorize(caller, &action, first, &details).await?;
+    let permit = authorize_in_registry(caller, mode(O::NAME), &action, first, &details).await?;
     for resource in resources {
         permit.require(&action, &resource, &details).await?;
     }
@@ -169,4 +170,11 @@ async fn call<O: Operation>(app: &App, parts: &Parts, mut caller: Caller, body: 
     call.permit.conclude(result.as_ref().err()).await;
     let output = result?;
     serde_json::to_vec(&output).map_err(Error::internal)
+}
+
+/// Which sessions an operation takes: those that only look say so in their name.
+fn mode(operation: OperationName) -> Mode {
+    let looks = ["BatchCheck", "BatchGet", "Describe", "Get", "List"];
+    let only_looks = looks.iter().any(|verb| operation.as_str().starts_with(verb));
+    if only_looks { Mode::Read } else { Mode::Write }
 }

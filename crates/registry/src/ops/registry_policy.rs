@@ -24,7 +24,7 @@ impl Operation for PutRegistryPolicy {
     async fn run(call: &Call<'_>, input: Self::Input) -> Result<Self::Output> {
         let (registry, region) = (call.permit.registry(), call.permit.region());
         repository_policy::parse(&input.policy_text, PolicyKind::Registry)?;
-        region.cloud.table.put_registry_policy(registry, Some(&input.policy_text)).await?;
+        call.permit.table()?.put_registry_policy(registry, Some(&input.policy_text)).await?;
         region.policies.forget_registry(registry);
         Ok(PutRegistryPolicyResponse { registry_id: Some(registry.to_string()), policy_text: Some(input.policy_text) })
     }
@@ -43,7 +43,7 @@ impl Operation for GetRegistryPolicy {
 
     async fn run(call: &Call<'_>, _: Self::Input) -> Result<Self::Output> {
         let registry = call.permit.registry();
-        let text = call.permit.region().cloud.table.registry_policy(registry).await?;
+        let text = call.permit.table()?.registry_policy(registry).await?;
         let text = text.ok_or_else(|| Error::RegistryPolicyNotFound { registry: registry.clone() })?;
         Ok(GetRegistryPolicyResponse { registry_id: Some(registry.to_string()), policy_text: Some(text) })
     }
@@ -62,7 +62,7 @@ impl Operation for DeleteRegistryPolicy {
 
     async fn run(call: &Call<'_>, _: Self::Input) -> Result<Self::Output> {
         let (registry, region) = (call.permit.registry(), call.permit.region());
-        let text = region.cloud.table.put_registry_policy(registry, None).await?;
+        let text = call.permit.table()?.put_registry_policy(registry, None).await?;
         region.policies.forget_registry(registry);
         let text = text.ok_or_else(|| Error::RegistryPolicyNotFound { registry: registry.clone() })?;
         Ok(DeleteRegistryPolicyResponse { registry_id: Some(registry.to_string()), policy_text: Some(text) })

@@ -49,7 +49,7 @@ impl Operation for CreateRepository {
             labels: labels(input.tags.unwrap_or_default())?,
             ..with_defaults(permit.registry(), permit.repository()?, permit.caller().now_ms())
         };
-        let created = permit.region().create_repository(repository).await?;
+        let created = permit.region().create_repository(permit.table()?, repository).await?;
         Ok(CreateRepositoryResponse { repository: Some(shape(call, &created)) })
     }
 }
@@ -115,7 +115,7 @@ impl Operation for DescribeRepositories {
 
     async fn run(call: &Call<'_>, input: Self::Input) -> Result<Self::Output> {
         let (permit, registry) = (&call.permit, call.permit.registry());
-        let table = &permit.region().cloud.table;
+        let table = permit.table()?;
         if let Some(names) = input.repository_names {
             if input.max_results.is_some() || input.next_token.is_some() {
                 let reason = "maxResults and nextToken cannot be used together with repositoryNames";
@@ -162,7 +162,7 @@ impl Operation for DeleteRepository {
     async fn run(call: &Call<'_>, input: Self::Input) -> Result<Self::Output> {
         let permit = &call.permit;
         let (registry, name) = (permit.registry(), permit.repository()?);
-        let table = &permit.region().cloud.table;
+        let table = permit.table()?;
         let repository = table.repository(registry, name).await?.ok_or_else(|| not_found(registry, name))?;
         let force = input.force.unwrap_or(false);
         let not_empty = || Error::RepositoryNotEmpty(repository_id(registry, name));

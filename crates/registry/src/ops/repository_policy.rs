@@ -28,7 +28,7 @@ pub(super) fn parse(text: &str, kind: PolicyKind) -> Result<Policy> {
 /// The repository as it is now: a policy is set on one incarnation.
 async fn current(call: &Call<'_>) -> Result<RepositoryKey> {
     let (permit, region) = (&call.permit, call.permit.region());
-    let found = region.cloud.table.repository(permit.registry(), permit.repository()?).await?;
+    let found = permit.table()?.repository(permit.registry(), permit.repository()?).await?;
     match found {
         Some(repository) => Ok(region.repositories.put(repository).key.clone()),
         None => Err(not_found(permit.registry(), permit.repository()?)),
@@ -53,9 +53,9 @@ impl Operation for SetRepositoryPolicy {
         let repository = current(call).await?;
         if !input.force.unwrap_or(false) {
             let resource = Resource::Repository { account: registry.clone(), name: name.clone() };
-            let of_registry = permit.region().registry_policy(registry).await?;
+            let of_registry = permit.region().registry_policy(permit.table()?, registry).await?;
             let policies = ResourcePolicies { repository: Some(&policy), registry: of_registry.as_deref() };
-            let (_, labels) = permit.region().access_of(registry, name).await?;
+            let (_, labels) = permit.region().access_of(permit.table()?, registry, name).await?;
             let action = "ecr:SetRepositoryPolicy";
             let decision = decide_with(permit.caller(), action, &resource, &Details::default(), &labels, policies);
             if !decision.is_allowed() {
@@ -63,7 +63,7 @@ impl Operation for SetRepositoryPolicy {
                 return Err(Error::invalid_parameter("policyText", reason));
             }
         }
-        permit.region().cloud.table.put_repository_policy(&repository, Some(&input.policy_text)).await?;
+        permit.table()?.put_repository_policy(&repository, Some(&input.policy_text)).await?;
         permit.region().policies.forget_repository(registry, name);
         Ok(SetRepositoryPolicyResponse {
             registry_id: Some(registry.to_string()),
@@ -87,7 +87,7 @@ impl Operation for GetRepositoryPolicy {
     async fn run(call: &Call<'_>, _: Self::Input) -> Result<Self::Output> {
         let permit = &call.permit;
         let (registry, name) = (permit.registry(), permit.repository()?);
-        let text = permit.region().cloud.table.repository_policy(&current(call).await?).await?;
+        let text = permit.table()?.repository_policy(&current(call).await?).await?;
         let text = text.ok_or_else(|| Error::RepositoryPolicyNotFound(repository_id(registry, name)))?;
         Ok(GetRepositoryPolicyResponse {
             registry_id: Some(registry.to_string()),
@@ -111,7 +111,7 @@ impl Operation for DeleteRepositoryPolicy {
     async fn run(call: &Call<'_>, _: Self::Input) -> Result<Self::Output> {
         let permit = &call.permit;
         let (registry, name) = (permit.registry(), permit.repository()?);
-        let text = permit.region().cloud.table.put_repository_policy(&current(call).await?, None).await?;
+        let text = permit.table()?.put_repository_policy(&current(call).await?, None).await?;
         permit.region().policies.forget_repository(registry, name);
         let text = text.ok_or_else(|| Error::RepositoryPolicyNotFound(repository_id(registry, name)))?;
         Ok(DeleteRepositoryPolicyResponse {

@@ -31,11 +31,13 @@ fn texts(list: &Yaml) -> BTreeSet<String> {
 async fn the_table_is_the_one_the_code_makes() {
     let registry = Registry::new().await;
     let services = registry.embedded.region(REGION).unwrap();
+    let pair = registry.embedded.service_credentials();
+    let credentials = Credentials::new(&pair.access_key_id, &pair.secret_access_key, None, None, "test");
     let config = aws_sdk_dynamodb::Config::builder()
         .behavior_version(BehaviorVersion::latest())
         .region(Region::new(REGION))
         .endpoint_url("http://embedded.localhost")
-        .credentials_provider(Credentials::new("test", "test", None, None, "test"))
+        .credentials_provider(credentials)
         .http_client(services.dynamodb.clone())
         .build();
     let client = aws_sdk_dynamodb::Client::from_conf(config);

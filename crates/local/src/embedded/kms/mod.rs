@@ -26,6 +26,7 @@ use self::sealing::{CryptoError, context_bytes, open, random, seal};
 use super::OpenError;
 use super::clock::now;
 use super::connector::{JsonAnswer, JsonService};
+use super::roles::{Access, Roles};
 use super::secrets::RootKey;
 
 /// The first byte of every ciphertext.
@@ -287,10 +288,17 @@ impl Keys {
 
 impl JsonService for Keys {
     const CONTENT_TYPE: &'static str = "application/x-amz-json-1.1";
+    const SIGNING_NAME: &'static str = "kms";
 
     /// These read one row, which is in memory, and encrypt a few bytes.
     fn is_quick(operation: &str) -> bool {
         matches!(operation, "GenerateDataKey" | "Encrypt" | "Decrypt")
+    }
+
+    /// A tenant's session has no business with keys; what S3 does for it is not
+    /// asked for here.
+    fn accesses(_: &Roles, operation: &str, _: &[u8]) -> Vec<Access> {
+        vec![Access { action: format!("kms:{operation}"), resource: "*".to_owned(), leading_keys: None }]
     }
 
     fn answer(&self, operation: &str, body: &[u8]) -> JsonAnswer {

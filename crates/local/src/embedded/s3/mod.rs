@@ -7,7 +7,8 @@
 //! file and its folder are synced, and only then is the row committed; when data
 //! goes away the row goes first. What a crash leaves behind is therefore only
 //! files without a row, and opening the store removes those.
-//! Invariant: no request passes without a valid signature, in process or not.
+//! Invariant: no request passes without a valid signature, in process or not;
+//! one that a tenant's session signed reaches that tenant's objects only.
 
 mod access;
 mod buckets;
@@ -40,25 +41,22 @@ use http_body_util::BodyExt;
 use http_body_util::combinators::BoxBody;
 use s3s::service::{S3Service, S3ServiceBuilder};
 
-use self::access::{FromPublicPort, ServiceAuth};
+use self::access::{FromPublicPort, Guard};
 use self::buckets::Buckets;
+use super::OpenError;
+use super::authentication::Gate;
 use super::connector::failed;
-use super::{OpenError, ServiceCredentials};
 
 /// The body of an answer on the public port.
 pub type ObjectBody = BoxBody<Bytes, Box<dyn std::error::Error + Send + Sync>>;
 
 /// Opens the buckets of one Region: the SDK's end and the public end.
-pub(super) fn open(
-    dir: &Path,
-    region: &str,
-    credentials: &ServiceCredentials,
-) -> Result<(SharedHttpClient, PublicObjects), OpenError> {
-    let buckets = Buckets::open(dir, region)?;
-    let auth = ServiceAuth::new(region, credentials);
+pub(super) fn open(dir: &Path, gate: Gate) -> Result<(SharedHttpClient, PublicObjects), OpenError> {
+    let buckets = Buckets::open(dir, &gate.region)?;
+    let guard = Guard::new(gate);
     let mut builder = S3ServiceBuilder::new(buckets);
-    builder.set_auth(auth.clone());
-    builder.set_access(auth);
+    builder.set_auth(guard.clone());
+    builder.set_access(guard);
     let service = builder.build();
     let client = SharedHttpClient::new(InProcess(service.clone()));
     Ok((client, PublicObjects { service }))

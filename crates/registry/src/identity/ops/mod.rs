@@ -122,7 +122,7 @@ impl Call<'_> {
     /// [`Error::ConcurrentModification`] if a record has changed since it was
     /// read: the operation is run again then.
     pub(crate) async fn write(&self, changes: Vec<Change>) -> Result<()> {
-        if self.table().change_identities(changes).await? {
+        if self.permit.audited(self.table()).change_identities(changes).await? {
             return Ok(());
         }
         let message = "Another request has changed the same user, group, role or policy; try again".to_owned();

@@ -11,6 +11,8 @@
 //! Invariant: the reading instance never outlives a change of a table's
 //! definition, because it caches definitions.
 
+mod access;
+
 use std::fmt;
 use std::path::Path;
 use std::sync::{Arc, PoisonError, RwLock};
@@ -24,6 +26,7 @@ use serde::de::DeserializeOwned;
 use super::OpenError;
 use super::clock::now;
 use super::connector::{JsonAnswer, JsonService};
+use super::roles::{Access, Roles};
 
 /// Dynoxide asks for the highest sequence number of a table on every write to a
 /// stream, and has no index for that question: without this one each write reads
@@ -152,9 +155,14 @@ impl Tables {
 
 impl JsonService for Tables {
     const CONTENT_TYPE: &'static str = "application/x-amz-json-1.0";
+    const SIGNING_NAME: &'static str = "dynamodb";
 
     fn is_quick(operation: &str) -> bool {
         matches!(operation, "GetItem" | "BatchGetItem" | "Query")
+    }
+
+    fn accesses(roles: &Roles, operation: &str, body: &[u8]) -> Vec<Access> {
+        access::accesses(roles, operation, body)
     }
 
     fn answer(&self, operation: &str, body: &[u8]) -> JsonAnswer {
