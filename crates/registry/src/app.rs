@@ -14,6 +14,7 @@ use tracing::Instrument as _;
 
 use crate::body::{self, Body};
 use crate::config::AppConfig;
+use crate::identity::oidc::Issuers;
 use crate::identity::{self, Directory};
 use crate::region::{OpenRegions, Regions};
 use crate::{aws, oci};
@@ -34,6 +35,7 @@ struct Inner {
     config: AppConfig,
     regions: OpenRegions,
     directory: OnceCell<Arc<Directory>>,
+    issuers: Issuers,
 }
 
 /// Which protocol a request speaks, which decides how its errors are sent.
@@ -51,7 +53,8 @@ impl App {
     #[must_use]
     pub fn new(config: AppConfig, regions: Box<dyn Regions>) -> Self {
         let (regions, directory) = (OpenRegions::new(regions), OnceCell::new());
-        Self { inner: Arc::new(Inner { config, regions, directory }) }
+        let issuers = Issuers::new(config.egress.clone());
+        Self { inner: Arc::new(Inner { config, regions, directory, issuers }) }
     }
 
     pub(crate) fn config(&self) -> &AppConfig {
@@ -60,6 +63,11 @@ impl App {
 
     pub(crate) fn regions(&self) -> &OpenRegions {
         &self.inner.regions
+    }
+
+    /// The issuers of web identity tokens.
+    pub(crate) fn issuers(&self) -> &Issuers {
+        &self.inner.issuers
     }
 
     /// Who there is, and what they may do.

@@ -2,6 +2,8 @@
 
 use ironwharf_model::{AccountId, Region};
 
+use crate::egress::EgressRules;
+
 /// The configuration of a running registry.
 #[derive(Clone, Debug)]
 pub struct AppConfig {
@@ -18,6 +20,8 @@ pub struct AppConfig {
     pub serves_objects: bool,
     /// The root keys that need no record: of the account that operates the registry.
     pub roots: Vec<RootCredentials>,
+    /// Where the registry connects to when a tenant names a host.
+    pub egress: EgressRules,
 }
 
 /// The root credentials of an account.

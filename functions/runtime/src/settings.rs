@@ -15,7 +15,7 @@
 
 use ironwharf_cloud::{CloudConfig, random};
 use ironwharf_model::{AccountId, Region};
-use ironwharf_registry::{AppConfig, RegistryHost, RootCredentials};
+use ironwharf_registry::{AppConfig, EgressRules, RegistryHost, RootCredentials};
 
 use crate::scope::Scope;
 
@@ -71,6 +71,7 @@ impl Settings {
                 create_on_push,
                 serves_objects: false,
                 roots: vec![RootCredentials { account, access_key_id, secret_access_key }],
+                egress: EgressRules::default(),
             },
             cloud: CloudConfig { region, table, bucket, kms_key, endpoint_url: optional("AWS_ENDPOINT_URL") },
         })
