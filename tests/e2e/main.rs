@@ -8,6 +8,7 @@
     reason = "a panic is how a test fails"
 )]
 
+mod accounts;
 mod api_images;
 mod api_layers;
 mod api_listings;

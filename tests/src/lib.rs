@@ -16,6 +16,6 @@ pub mod images;
 pub mod raw;
 pub mod registry;
 
-pub use client::{Client, Reply};
+pub use client::{Client, Key, Reply};
 pub use images::{Image, bytes_of, digest_of};
 pub use registry::Registry;

@@ -7,7 +7,8 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use ironwharf_model::{AccountId, Region};
 use ironwharf_registry::{EgressRules, RegistryHost};
 
-use crate::credentials::{self, Format};
+use crate::account::AccountArgs;
+use crate::credentials::{self, Endpoint, Format};
 use crate::logging::{self, LogFormat};
 use crate::login_password;
 use crate::server::{ServeOptions, serve};
@@ -22,6 +23,7 @@ Examples:
   eval \"$(ironwharf credentials --format env)\"   let `aws ecr` use it
   ironwharf login-password | docker login --username AWS --password-stdin localhost:5100
   docker push localhost:5100/hello            the repository is created by the push
+  ironwharf account create --name team-a      another account, isolated from this one
 
 Environment:
   IRONWHARF_ROOT_ACCESS_KEY_ID, IRONWHARF_ROOT_SECRET_ACCESS_KEY
@@ -48,10 +50,12 @@ enum Command {
     Credentials(CredentialsArgs),
     /// Print a password for `docker login --username AWS`, good for 12 hours
     LoginPassword(LoginPasswordArgs),
+    /// Make, list, suspend and delete accounts (tenants)
+    Account(AccountArgs),
 }
 
 #[derive(Debug, Args)]
-struct DataDir {
+pub(crate) struct DataDir {
     /// Where everything is kept [default: ironwharf in the user's data folder]
     #[arg(long, value_name = "FOLDER", env = "IRONWHARF_DATA_DIR")]
     data_dir: Option<PathBuf>,
@@ -104,7 +108,7 @@ struct CredentialsArgs {
 }
 
 #[derive(Clone, Copy, Debug, ValueEnum)]
-enum CredentialsFormat {
+pub(crate) enum CredentialsFormat {
     /// For people
     Text,
     /// Shell commands, for eval
@@ -120,9 +124,22 @@ struct LoginPasswordArgs {
     /// The Region the password is for [default: `AWS_REGION`, `AWS_DEFAULT_REGION`, or the server's]
     #[arg(long, value_parser = region)]
     region: Option<Region>,
+    /// The account whose registry the password leads to, on a host that names none [default: your own]
+    #[arg(long, value_parser = account)]
+    registry: Option<AccountId>,
 }
 
-fn account(text: &str) -> Result<AccountId, Sentence> {
+impl From<CredentialsFormat> for Format {
+    fn from(format: CredentialsFormat) -> Self {
+        match format {
+            CredentialsFormat::Text => Self::Text,
+            CredentialsFormat::Env => Self::Env,
+            CredentialsFormat::Json => Self::Json,
+        }
+    }
+}
+
+pub(crate) fn account(text: &str) -> Result<AccountId, Sentence> {
     AccountId::parse(text).map_err(|_| "an account id has 12 digits".to_owned())
 }
 
@@ -177,9 +194,12 @@ impl Cli {
                     Some(region) => region,
                     None => region_of_environment()?.map_or_else(|| region(&noted.region), Ok)?,
                 };
-                let password = runtime()?.block_on(login_password::fetch(&data_dir, &noted.url, &region))?;
-                print(&format!("{password}\n"))
+                let root = credentials::load(&data_dir)?;
+                let server = Endpoint { url: noted.url, region: region.to_string() };
+                let fetched = login_password::fetch(&root, &server, arguments.registry.as_ref());
+                print(&format!("{}\n", runtime()?.block_on(fetched)?))
             }
+            Some(Command::Account(arguments)) => print(&runtime()?.block_on(arguments.run())?),
         }
     }
 }
@@ -190,7 +210,7 @@ fn runtime() -> Result<tokio::runtime::Runtime, Sentence> {
 }
 
 impl DataDir {
-    fn resolve(self) -> Result<PathBuf, Sentence> {
+    pub(crate) fn resolve(self) -> Result<PathBuf, Sentence> {
         let from_environment = |name: &str| std::env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
         self.data_dir
             .or_else(|| Some(from_environment("XDG_DATA_HOME")?.join("ironwharf")))
@@ -227,14 +247,9 @@ impl ServeArgs {
 impl CredentialsArgs {
     fn run(self) -> Result<(), Sentence> {
         let data_dir = self.data_dir.resolve()?;
-        let root = credentials::load_or_create(&data_dir)?;
+        let root = credentials::load(&data_dir)?;
         let endpoint = credentials::read_endpoint(&data_dir);
-        let format = match self.format {
-            CredentialsFormat::Text => Format::Text,
-            CredentialsFormat::Env => Format::Env,
-            CredentialsFormat::Json => Format::Json,
-        };
-        print(&root.show(format, &endpoint))
+        print(&root.show(self.format.into(), &endpoint))
     }
 }
 

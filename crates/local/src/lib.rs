@@ -4,6 +4,8 @@
 //! Invariant: nothing here decides what a request means; that is
 //! `ironwharf_registry`'s.
 
+mod account;
+pub mod api_client;
 pub mod cli;
 pub mod counting;
 pub mod credentials;

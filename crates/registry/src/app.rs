@@ -12,6 +12,7 @@ use ironwharf_wire::query::Service;
 use tokio::sync::OnceCell;
 use tracing::Instrument as _;
 
+use crate::authenticate::RequestId;
 use crate::body::{self, Body};
 use crate::config::AppConfig;
 use crate::identity::oidc::Issuers;
@@ -87,8 +88,9 @@ impl App {
     }
 
     /// Answers a request. Never fails: errors are answers too.
-    pub async fn handle(&self, request: Request<Body>) -> Response<Body> {
+    pub async fn handle(&self, mut request: Request<Body>) -> Response<Body> {
         let request_id = random::uuid();
+        request.extensions_mut().insert(RequestId(request_id.clone()));
         let method = request.method().clone();
         // The query can hold a signature; only the path is logged.
         let path = ironwharf_model::error::quoted(request.uri().path());

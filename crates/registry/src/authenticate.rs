@@ -43,6 +43,8 @@ pub struct Caller {
     pub(crate) session_policies: Vec<NamedPolicy>,
     /// Where the request comes from.
     pub(crate) origin: Origin,
+    /// What it says, as far as the audit trail keeps it.
+    pub(crate) parameters: Option<serde_json::Value>,
     /// The registry that a host without an account leads to.
     pub(crate) registry: ironwharf_model::AccountId,
     pub(crate) region: Arc<RegionState>,
@@ -55,12 +57,23 @@ pub(crate) struct Origin {
     pub(crate) source_ip: Option<IpAddr>,
     pub(crate) user_agent: Option<String>,
     pub(crate) secure: bool,
+    pub(crate) request_id: String,
+    /// The method and path of a request of the data plane.
+    pub(crate) data_plane: Option<(String, String)>,
 }
+
+/// The id of a request, as an extension of it.
+#[derive(Clone, Debug)]
+pub(crate) struct RequestId(pub(crate) String);
 
 impl Origin {
     pub(crate) fn of(app: &App, parts: &Parts) -> Self {
         let user_agent = parts.headers.get(USER_AGENT).and_then(|value| value.to_str().ok());
+        let path = parts.uri.path();
+        let data_plane = path.starts_with("/v2").then(|| (parts.method.to_string(), path.to_owned()));
         Self {
+            data_plane,
+            request_id: parts.extensions.get::<RequestId>().map(|id| id.0.clone()).unwrap_or_default(),
             source_ip: parts.extensions.get::<ClientAddress>().map(|address| address.0),
             user_agent: user_agent.map(|agent| agent.chars().take(256).collect()),
             secure: app.config().registry_host.scheme() == "https",
@@ -181,7 +194,8 @@ async fn caller(
         session_policies.push(directory.session_policy(&bearer.principal.account, policy).await?);
     }
     let principal = bearer.principal.clone();
-    Ok(Caller { principal, now, bearer, grants, session_policies, origin, registry, region, directory })
+    let parameters = None;
+    Ok(Caller { principal, now, bearer, grants, session_policies, origin, parameters, registry, region, directory })
 }
 
 fn refused(error: &SigV4Error) -> Error {

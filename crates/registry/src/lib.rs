@@ -10,6 +10,7 @@
 //! dropped at any time.
 
 pub mod app;
+mod audit;
 pub mod authenticate;
 pub mod authorize;
 pub mod aws;
@@ -28,6 +29,7 @@ mod push_image;
 mod region;
 mod repositories;
 mod resource_policies;
+pub mod throttle;
 mod upload;
 
 pub use app::App;
@@ -36,3 +38,4 @@ pub use body::Body;
 pub use config::{AppConfig, RegistryHost, RootCredentials};
 pub use egress::EgressRules;
 pub use region::{Regions, SingleRegion};
+pub use throttle::RateLimits;
