@@ -24,4 +24,6 @@ mod oci_listings;
 mod oci_manifests;
 mod oci_names;
 mod oci_uploads;
+mod web_identity;
+mod web_identity_tokens;
 mod words;

@@ -22,7 +22,11 @@ impl Registry {
 
     /// Starts an empty registry.
     pub async fn start_with(options: TestOptions) -> Self {
-        let folder = TempDir::new().expect("a temporary folder");
+        Self::start_over(TempDir::new().expect("a temporary folder"), options).await
+    }
+
+    /// Starts a registry over a folder that has something in it already.
+    pub async fn start_over(folder: TempDir, options: TestOptions) -> Self {
         let app = TestApp::start(folder.path(), options.clone()).await.expect("the registry starts");
         Self { app, folder, options }
     }

@@ -13,13 +13,50 @@ use crate::authenticate::Origin;
 
 /// What of a request goes into its event, and how much of it.
 const PARAMETERS: &[&str] = &[
-    "accountId", "accountName", "appliedFor", "force", "imageDigest", "imageIds", "imageTag", "imageTagMutability",
-    "layerDigest", "layerDigests", "name", "partFirstByte", "partLastByte", "registryId", "registryIds",
-    "repositoryName", "repositoryNames", "resourceArn", "roleName", "tagKeys", "uploadId", "userName",
+    "accountId",
+    "accountName",
+    "appliedFor",
+    "force",
+    "imageDigest",
+    "imageIds",
+    "imageTag",
+    "imageTagMutability",
+    "layerDigest",
+    "layerDigests",
+    "name",
+    "partFirstByte",
+    "partLastByte",
+    "registryId",
+    "registryIds",
+    "repositoryName",
+    "repositoryNames",
+    "resourceArn",
+    "roleName",
+    "tagKeys",
+    "uploadId",
+    "userName",
     // IAM and STS
-    "AccessKeyId", "ClientID", "DurationSeconds", "GroupName", "MaxSessionDuration", "NewGroupName", "NewPath",
-    "NewUserName", "OpenIDConnectProviderArn", "Path", "PermissionsBoundary", "PolicyArn", "PolicyName", "RoleArn",
-    "RoleName", "RoleSessionName", "SetAsDefault", "Status", "Url", "UserName", "VersionId",
+    "AccessKeyId",
+    "ClientID",
+    "DurationSeconds",
+    "GroupName",
+    "MaxSessionDuration",
+    "NewGroupName",
+    "NewPath",
+    "NewUserName",
+    "OpenIDConnectProviderArn",
+    "Path",
+    "PermissionsBoundary",
+    "PolicyArn",
+    "PolicyName",
+    "RoleArn",
+    "RoleName",
+    "RoleSessionName",
+    "SetAsDefault",
+    "Status",
+    "Url",
+    "UserName",
+    "VersionId",
 ];
 
 /// The longest text of a parameter, in characters.
@@ -167,12 +204,8 @@ mod tests {
     #[test]
     fn an_event_has_the_shape_of_cloudtrail() {
         let account = AccountId::parse("111111111111").unwrap();
-        let kind = PrincipalKind::Session {
-            path: "/".into(),
-            role: "ci".into(),
-            id: "AROAX".into(),
-            session: "run".into(),
-        };
+        let kind =
+            PrincipalKind::Session { path: "/".into(), role: "ci".into(), id: "AROAX".into(), session: "run".into() };
         let event = Event {
             id: "e".into(),
             at_ms: 1_700_000_000_000,

@@ -74,7 +74,9 @@ impl Pending {
 /// Whether an action only looks.
 fn is_read(action: &str) -> bool {
     let name = action.split_once(':').map_or(action, |(_, name)| name);
-    ["Get", "List", "Describe", "BatchGet", "BatchCheck", "Simulate", "Lookup"].iter().any(|verb| name.starts_with(verb))
+    ["Get", "List", "Describe", "BatchGet", "BatchCheck", "Simulate", "Lookup"]
+        .iter()
+        .any(|verb| name.starts_with(verb))
 }
 
 impl Act<'_> {
@@ -117,9 +119,7 @@ impl Act<'_> {
         let own = &self.caller.principal.account;
         written(table.write_audit(own, &record).await);
         // A stranger's refusal is no business of an account that is not there.
-        if self.recipient != own
-            && matches!(self.caller.directory.account(self.recipient).await, Ok(Some(_)))
-        {
+        if self.recipient != own && matches!(self.caller.directory.account(self.recipient).await, Ok(Some(_))) {
             written(table.write_audit(self.recipient, &record).await);
         }
     }
