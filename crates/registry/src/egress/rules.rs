@@ -16,7 +16,7 @@ pub struct EgressRules {
     /// Whether hosts may be in private networks or on this machine, at any port.
     pub allow_private: bool,
     /// Certificate authorities besides those of the system.
-    pub(super) extra_roots: Vec<CertificateDer<'static>>,
+    pub extra_roots: Vec<CertificateDer<'static>>,
 }
 
 impl Default for EgressRules {
