@@ -26,4 +26,6 @@ mod oci_manifests;
 mod oci_names;
 mod oci_uploads;
 mod rate_limits;
+mod web_identity;
+mod web_identity_tokens;
 mod words;

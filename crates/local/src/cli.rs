@@ -1,11 +1,11 @@
 //! The command line.
 
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use ironwharf_model::{AccountId, Region};
-use ironwharf_registry::{RateLimits, RegistryHost};
+use ironwharf_registry::{EgressRules, RateLimits, RegistryHost};
 
 use crate::account::AccountArgs;
 use crate::audit::AuditArgs;
@@ -89,6 +89,16 @@ struct ServeArgs {
     /// How often an account may do what
     #[arg(long, value_enum, default_value_t = RateLimitsOption::Off, env = "IRONWHARF_RATE_LIMITS")]
     rate_limits: RateLimitsOption,
+    /// For development: let web identity issuers be at private addresses, such
+    /// as https://localhost:8443, and on any port. Their URLs still have to be
+    /// https with a host name. Tenants can then make the registry connect to
+    /// anything that this machine can reach
+    #[arg(long, env = "IRONWHARF_ALLOW_PRIVATE_ISSUERS", value_name = "BOOL", default_value_t = false, default_missing_value = "true", num_args = 0..=1, action = clap::ArgAction::Set)]
+    allow_private_issuers: bool,
+    /// Trust the certificates in this PEM file too when asking a web identity
+    /// issuer for its keys
+    #[arg(long, value_name = "FILE", env = "IRONWHARF_ISSUER_CA")]
+    issuer_ca: Option<PathBuf>,
     /// How logs are written [default: text on a terminal, else json]
     #[arg(long, value_enum)]
     log_format: Option<LogFormat>,
@@ -162,6 +172,17 @@ fn endpoint_url(text: &str) -> Result<String, Sentence> {
     if is_url { Ok(text.to_owned()) } else { Err("an endpoint is a URL such as http://localhost:4566".to_owned()) }
 }
 
+/// Where the registry may connect to when a tenant names a host.
+fn egress_rules(allow_private: bool, ca: Option<&Path>) -> Result<EgressRules, Sentence> {
+    let mut rules = EgressRules { allow_private, ..EgressRules::default() };
+    if let Some(file) = ca {
+        let in_the_way = |reason: String| format!("cannot use {} as --issuer-ca: {reason}", file.display());
+        let pem = std::fs::read(file).map_err(|error| in_the_way(error.to_string()))?;
+        rules.trust(&pem).map_err(in_the_way)?;
+    }
+    Ok(rules)
+}
+
 /// Prints what a command is for.
 fn print(text: &str) -> Result<(), Sentence> {
     use std::io::Write as _;
@@ -230,6 +251,7 @@ impl ServeArgs {
         // something in front ends.
         let parse = |template: &str| RegistryHost::parse(template, !template.contains(':'));
         let registry_host = self.registry_host.as_deref().map(parse).transpose()?;
+        let egress = egress_rules(self.allow_private_issuers, self.issuer_ca.as_deref())?;
         let root = credentials::load_or_create(&data_dir)?;
         let options = ServeOptions {
             listen: self.listen,
@@ -240,6 +262,7 @@ impl ServeArgs {
             endpoint_url: self.endpoint_url,
             create_on_push: self.create_on_push,
             rate_limits: self.rate_limits.into(),
+            egress,
             root,
         };
         runtime()?.block_on(serve(options))

@@ -21,7 +21,7 @@ use hyper_util::server::conn::auto;
 use hyper_util::server::graceful::GracefulShutdown;
 use ironwharf_model::{AccountId, Region};
 use ironwharf_registry::{
-    App, AppConfig, Body, ClientAddress, RateLimits, Regions, RegistryHost, RootCredentials, body,
+    App, AppConfig, Body, ClientAddress, EgressRules, RateLimits, Regions, RegistryHost, RootCredentials, body,
 };
 use tokio::io::AsyncWriteExt as _;
 use tokio::net::{TcpListener, TcpStream};
@@ -67,6 +67,8 @@ pub struct ServeOptions {
     pub create_on_push: bool,
     /// How often a tenant may do what.
     pub rate_limits: RateLimits,
+    /// Where the registry connects to when a tenant names a host.
+    pub egress: EgressRules,
     /// The root of the account.
     pub root: RootKey,
 }
@@ -161,6 +163,7 @@ impl Server {
             serves_objects: embedded.is_some(),
             rate_limits: options.rate_limits,
             roots: vec![RootCredentials { account: options.account, access_key_id, secret_access_key }],
+            egress: options.egress,
         };
         let app = App::new(config, regions);
         app.open_region(&options.region).await.map_err(|error| {

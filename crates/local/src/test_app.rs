@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use std::path::Path;
 
 use ironwharf_model::{AccountId, Region};
-use ironwharf_registry::{RateLimits, RegistryHost};
+use ironwharf_registry::{EgressRules, RateLimits, RegistryHost};
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 
@@ -24,7 +24,7 @@ pub struct TestApp {
 }
 
 /// What differs between tests.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub struct TestOptions {
     /// Whether a push creates its repository.
     pub create_on_push: bool,
@@ -32,11 +32,14 @@ pub struct TestOptions {
     pub registry_host: Option<&'static str>,
     /// As `--rate-limits`.
     pub rate_limits: RateLimits,
+    /// As `--allow-private-issuers` and `--issuer-ca`.
+    pub egress: EgressRules,
 }
 
 impl Default for TestOptions {
     fn default() -> Self {
-        Self { create_on_push: true, registry_host: None, rate_limits: RateLimits::Unlimited }
+        let (rate_limits, egress) = (RateLimits::Unlimited, EgressRules::default());
+        Self { create_on_push: true, registry_host: None, rate_limits, egress }
     }
 }
 
@@ -65,6 +68,7 @@ impl TestApp {
             endpoint_url: None,
             create_on_push: options.create_on_push,
             rate_limits: options.rate_limits,
+            egress: options.egress,
             root: RootKey {
                 access_key_id: Self::ACCESS_KEY_ID.to_owned(),
                 secret_access_key: Self::SECRET_ACCESS_KEY.to_owned(),

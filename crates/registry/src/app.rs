@@ -15,6 +15,7 @@ use tracing::Instrument as _;
 use crate::authenticate::RequestId;
 use crate::body::{self, Body};
 use crate::config::AppConfig;
+use crate::identity::oidc::Issuers;
 use crate::identity::{self, Directory};
 use crate::region::{OpenRegions, Regions};
 use crate::throttle::Throttle;
@@ -37,6 +38,7 @@ struct Inner {
     regions: OpenRegions,
     directory: OnceCell<Arc<Directory>>,
     throttle: Arc<Throttle>,
+    issuers: Issuers,
 }
 
 /// Which protocol a request speaks, which decides how its errors are sent.
@@ -55,7 +57,8 @@ impl App {
     pub fn new(config: AppConfig, regions: Box<dyn Regions>) -> Self {
         let (regions, directory) = (OpenRegions::new(regions), OnceCell::new());
         let throttle = Arc::new(Throttle::new(config.rate_limits));
-        Self { inner: Arc::new(Inner { config, regions, directory, throttle }) }
+        let issuers = Issuers::new(config.egress.clone());
+        Self { inner: Arc::new(Inner { config, regions, directory, throttle, issuers }) }
     }
 
     pub(crate) fn config(&self) -> &AppConfig {
@@ -68,6 +71,11 @@ impl App {
 
     pub(crate) fn throttle(&self) -> &Arc<Throttle> {
         &self.inner.throttle
+    }
+
+    /// The issuers of web identity tokens.
+    pub(crate) fn issuers(&self) -> &Issuers {
+        &self.inner.issuers
     }
 
     /// Who there is, and what they may do.

@@ -17,7 +17,7 @@ use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
 use crate::audit;
-use crate::authenticate::Caller;
+use crate::authenticate::{Caller, Origin};
 
 /// What a request acts on.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -400,6 +400,7 @@ fn of_caller(caller: &Caller, context: &mut Context) {
     context.insert("aws:PrincipalAccount", principal.account.as_str());
     context.insert("aws:userid", principal.user_id());
     context.insert("aws:PrincipalIsAWSService", "false");
+    of_origin(&caller.origin, caller.now, caller.region(), context);
     let kind = match &principal.kind {
         PrincipalKind::Root => "Account",
         PrincipalKind::User { name, .. } => {
@@ -416,15 +417,19 @@ fn of_caller(caller: &Caller, context: &mut Context) {
     if principal.access_key_id.starts_with("ASIA") {
         context.insert("aws:TokenIssueTime", date(caller.bearer.issued_at_s));
     }
-    context.insert("aws:CurrentTime", date(caller.now_s()));
-    context.insert("aws:EpochTime", caller.now_s().to_string());
-    context.insert("aws:RequestedRegion", caller.region().as_str());
-    context.insert("aws:SecureTransport", caller.origin.secure.to_string());
+}
+
+/// The condition keys of where a request comes from, whoever sent it.
+pub(crate) fn of_origin(origin: &Origin, now: OffsetDateTime, region: &Region, context: &mut Context) {
+    context.insert("aws:CurrentTime", date(now.unix_timestamp()));
+    context.insert("aws:EpochTime", now.unix_timestamp().to_string());
+    context.insert("aws:RequestedRegion", region.as_str());
+    context.insert("aws:SecureTransport", origin.secure.to_string());
     context.insert("aws:ViaAWSService", "false");
-    if let Some(address) = caller.origin.source_ip {
+    if let Some(address) = origin.source_ip {
         context.insert("aws:SourceIp", address.to_canonical().to_string());
     }
-    if let Some(agent) = &caller.origin.user_agent {
+    if let Some(agent) = &origin.user_agent {
         context.insert("aws:UserAgent", agent);
     }
 }

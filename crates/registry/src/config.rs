@@ -2,6 +2,7 @@
 
 use ironwharf_model::{AccountId, Region};
 
+use crate::egress::EgressRules;
 use crate::throttle::RateLimits;
 
 /// The configuration of a running registry.
@@ -22,6 +23,8 @@ pub struct AppConfig {
     pub rate_limits: RateLimits,
     /// The root keys that need no record: of the account that operates the registry.
     pub roots: Vec<RootCredentials>,
+    /// Where the registry connects to when a tenant names a host.
+    pub egress: EgressRules,
 }
 
 /// The root credentials of an account.

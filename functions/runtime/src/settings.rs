@@ -17,7 +17,7 @@
 
 use ironwharf_cloud::{CloudConfig, TenantRoles, random};
 use ironwharf_model::{AccountId, Region};
-use ironwharf_registry::{AppConfig, RateLimits, RegistryHost, RootCredentials};
+use ironwharf_registry::{AppConfig, EgressRules, RateLimits, RegistryHost, RootCredentials};
 
 use crate::scope::Scope;
 
@@ -74,6 +74,7 @@ impl Settings {
                 serves_objects: false,
                 rate_limits: RateLimits::ECR,
                 roots: vec![RootCredentials { account, access_key_id, secret_access_key }],
+                egress: EgressRules::default(),
             },
             cloud: CloudConfig {
                 region,
