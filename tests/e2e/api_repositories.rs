@@ -262,8 +262,8 @@ async fn the_registry_of_someone_else_is_not_there() {
     let upload = "01234567-89ab-4def-8123-456789abcdef";
     for (operation, mut input, resource) in [
         ("CreateRepository", json!({ "repositoryName": "app" }), "repository/app"),
-        ("DescribeRepositories", json!({}), "*"),
-        ("DescribeRepositories", json!({ "repositoryNames": ["app"] }), "*"),
+        ("DescribeRepositories", json!({}), "repository/*"),
+        ("DescribeRepositories", json!({ "repositoryNames": ["app"] }), "repository/app"),
         ("DeleteRepository", json!({ "repositoryName": "app", "force": true }), "repository/app"),
         ("ListImages", json!({ "repositoryName": "app" }), "repository/app"),
         ("DescribeImages", json!({ "repositoryName": "nothing" }), "repository/nothing"),
@@ -281,12 +281,9 @@ async fn the_registry_of_someone_else_is_not_there() {
         ),
     ] {
         input["registryId"] = json!(foreign);
-        let resource = match resource {
-            "*" => "*".to_owned(),
-            name => format!("arn:aws:ecr:us-east-1:{foreign}:{name}"),
-        };
+        let resource = format!("arn:aws:ecr:us-east-1:{foreign}:{resource}");
         let message = format!(
-            "User: {root} is not authorized to perform: ecr:{operation} on resource: {resource} because no policy allows it"
+            "User: {root} is not authorized to perform: ecr:{operation} on resource: {resource} because no resource-based policy allows the ecr:{operation} action"
         );
         refused(&client, operation, input, "AccessDeniedException", &message).await;
     }
@@ -324,7 +321,13 @@ async fn a_login_token_names_the_registries_asked_for() {
     let two = client.api_ok("GetAuthorizationToken", input).await;
     let tokens = texts(&two["authorizationData"], "/authorizationToken");
     assert_eq!(tokens.len(), 2);
-    assert_eq!(tokens[0], tokens[1], "one token for all of them");
+    // Both are the caller's; on a host that stands for no registry each leads to its own.
+    let get = async |token: &str, path: &str| {
+        client.call("GET", path).header("authorization", &format!("Basic {token}")).send().await
+    };
+    get(&tokens[0], "/v2/_catalog").await.expect_status(200);
+    get(&tokens[1], "/v2/_catalog").await.expect_oci_error(403, "DENIED");
+    get(&tokens[1], "/v2/").await.expect_status(200);
     let message = invalid("registryIds", "Member must have length less than or equal to 10");
     let input = json!({ "registryIds": vec![ACCOUNT; 11] });
     refused(&client, "GetAuthorizationToken", input, "InvalidParameterException", &message).await;

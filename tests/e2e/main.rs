@@ -8,11 +8,13 @@
     reason = "a panic is how a test fails"
 )]
 
+mod accounts;
 mod api_images;
 mod api_layers;
 mod api_listings;
 mod api_regions;
 mod api_repositories;
+mod audit;
 mod front_door;
 mod hostile_api;
 mod hostile_http;
@@ -23,4 +25,7 @@ mod oci_listings;
 mod oci_manifests;
 mod oci_names;
 mod oci_uploads;
+mod rate_limits;
+mod web_identity;
+mod web_identity_tokens;
 mod words;

@@ -24,11 +24,24 @@ use crate::images::{Image, digest_of};
 /// The target prefix of the ECR API.
 const TARGET_PREFIX: &str = "AmazonEC2ContainerRegistry_V20150921";
 
-/// A client of one registry, in one Region, as the root of the test account.
+/// A key pair, with the session token that temporary ones have.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Key {
+    /// The access key id.
+    pub access_key_id: String,
+    /// The secret access key.
+    pub secret_access_key: String,
+    /// The session token.
+    pub session_token: Option<String>,
+}
+
+/// A client of one registry, in one Region, as whoever holds its key: the root
+/// of the test account unless it is said otherwise.
 #[derive(Debug)]
 pub struct Client {
     host: String,
     region: String,
+    key: Key,
     /// `Basic …`, asked for once.
     authorization: OnceCell<String>,
 }
@@ -61,13 +74,30 @@ impl Client {
     /// A client of the registry at `host`, in its default Region.
     #[must_use]
     pub fn new(host: &str) -> Self {
-        Self { host: host.to_owned(), region: TestApp::REGION.to_owned(), authorization: OnceCell::new() }
+        let key = Key {
+            access_key_id: TestApp::ACCESS_KEY_ID.to_owned(),
+            secret_access_key: TestApp::SECRET_ACCESS_KEY.to_owned(),
+            session_token: None,
+        };
+        Self { host: host.to_owned(), region: TestApp::REGION.to_owned(), key, authorization: OnceCell::new() }
+    }
+
+    /// The same as somebody else.
+    #[must_use]
+    pub fn with_key(&self, key: &Key) -> Self {
+        Self { region: self.region.clone(), key: key.clone(), ..Self::new(&self.host) }
+    }
+
+    /// Whose requests these are.
+    #[must_use]
+    pub const fn key(&self) -> &Key {
+        &self.key
     }
 
     /// The same for another Region.
     #[must_use]
     pub fn in_region(&self, region: &str) -> Self {
-        Self { region: region.to_owned(), ..Self::new(&self.host) }
+        Self { region: region.to_owned(), key: self.key.clone(), ..Self::new(&self.host) }
     }
 
     /// `127.0.0.1:<port>`.
@@ -98,26 +128,126 @@ impl Client {
         reply.json()
     }
 
+    // --- the operator's API, IAM and STS -------------------------------------
+
+    /// Calls an operation of the operator's API.
+    pub async fn operator(&self, operation: &str, input: Value) -> Reply {
+        let input = Bytes::from(input.to_string());
+        let target = format!("Ironwharf_20261101.{operation}");
+        let headers = self.signed_for("ironwharf", Some(&target), "application/x-amz-json-1.1", &input);
+        self.call("POST", "/").headers(headers).body(input).send().await
+    }
+
+    /// Reads the audit trail of the caller's account.
+    pub async fn lookup_events(&self, input: Value) -> Reply {
+        let input = Bytes::from(input.to_string());
+        let target = "com.amazonaws.cloudtrail.v20131101.CloudTrail_20131101.LookupEvents";
+        let headers = self.signed_for("cloudtrail", Some(target), "application/x-amz-json-1.1", &input);
+        self.call("POST", "/").headers(headers).body(input).send().await
+    }
+
+    /// Makes an account; a client as its root.
+    pub async fn new_account(&self, id: &str) -> Self {
+        let input = json!({ "accountId": id, "accountName": format!("tenant {id}") });
+        let output = self.operator("CreateAccount", input).await.expect_status(200).json();
+        let field = |name: &str| output["rootAccessKey"][name].as_str().expect("a key").to_owned();
+        self.with_key(&Key {
+            access_key_id: field("accessKeyId"),
+            secret_access_key: field("secretAccessKey"),
+            session_token: None,
+        })
+    }
+
+    /// Calls an operation of IAM; fields in the form's own names.
+    pub async fn iam(&self, action: &str, fields: &[(&str, &str)]) -> Reply {
+        self.query("iam", "2010-05-08", action, fields).await
+    }
+
+    /// Calls an operation of IAM that must succeed.
+    pub async fn iam_ok(&self, action: &str, fields: &[(&str, &str)]) -> Reply {
+        let reply = self.iam(action, fields).await;
+        assert_eq!(reply.status, 200, "{action} {fields:?}: {}", reply.text());
+        reply
+    }
+
+    /// Calls an operation of STS.
+    pub async fn sts(&self, action: &str, fields: &[(&str, &str)]) -> Reply {
+        self.query("sts", "2011-06-15", action, fields).await
+    }
+
+    async fn query(&self, service: &str, version: &str, action: &str, fields: &[(&str, &str)]) -> Reply {
+        let escaped = |text: &str| -> String {
+            let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-._~".contains(&byte);
+            let escape = |byte: u8| if plain(byte) { char::from(byte).to_string() } else { format!("%{byte:02X}") };
+            text.bytes().map(escape).collect()
+        };
+        let mut body = format!("Action={action}&Version={version}");
+        for (name, value) in fields {
+            body.push_str(&format!("&{}={}", escaped(name), escaped(value)));
+        }
+        let body = Bytes::from(body);
+        let headers = self.signed_for(service, None, "application/x-www-form-urlencoded; charset=utf-8", &body);
+        self.call("POST", "/").headers(headers).body(body).send().await
+    }
+
+    /// Makes a user with an inline policy and a key; a client as that user.
+    pub async fn new_user(&self, name: &str, policy: Option<&Value>) -> Self {
+        self.iam_ok("CreateUser", &[("UserName", name)]).await;
+        if let Some(policy) = policy {
+            self.put_user_policy(name, policy).await;
+        }
+        let reply = self.iam_ok("CreateAccessKey", &[("UserName", name)]).await;
+        self.with_key(&reply.key())
+    }
+
+    /// Gives a user an inline policy, in place of the one before.
+    pub async fn put_user_policy(&self, name: &str, policy: &Value) {
+        let document = policy.to_string();
+        let fields = [("UserName", name), ("PolicyName", "p"), ("PolicyDocument", document.as_str())];
+        self.iam_ok("PutUserPolicy", &fields).await;
+    }
+
+    /// Assumes a role; a client as its session.
+    pub async fn assume(&self, role_arn: &str, fields: &[(&str, &str)]) -> Self {
+        let reply = self.try_assume(role_arn, fields).await;
+        assert_eq!(reply.status, 200, "{role_arn}: {}", reply.text());
+        self.with_key(&reply.key())
+    }
+
+    /// Assumes a role, whatever the answer is.
+    pub async fn try_assume(&self, role_arn: &str, fields: &[(&str, &str)]) -> Reply {
+        let mut all = vec![("RoleArn", role_arn), ("RoleSessionName", "test")];
+        all.extend(fields);
+        self.sts("AssumeRole", &all).await
+    }
+
     /// The headers of a signed API request with this target and body.
     #[must_use]
     pub fn signed(&self, target: &str, body: &[u8]) -> HeaderMap {
+        self.signed_for("ecr", Some(target), "application/x-amz-json-1.1", body)
+    }
+
+    fn signed_for(&self, service: &str, target: Option<&str>, content_type: &'static str, body: &[u8]) -> HeaderMap {
         let mut headers = HeaderMap::new();
         headers.insert(HOST, self.host.parse().unwrap());
-        headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/x-amz-json-1.1"));
-        headers.insert("x-amz-target", target.parse().unwrap());
+        headers.insert(CONTENT_TYPE, HeaderValue::from_static(content_type));
+        if let Some(target) = target {
+            headers.insert("x-amz-target", target.parse().unwrap());
+        }
         let request = sigv4::Request { method: "POST", path: "/", query: "", authority: None, headers: &headers, body };
-        let added = self.signer().sign(&request).expect("the request can be signed");
+        let signer = Signer { service, ..self.signer() };
+        let added = signer.sign(&request).expect("the request can be signed");
         headers.extend(added);
         headers
     }
 
-    /// Who signs: the root, for the client's Region, now.
+    /// Who signs: the holder of the key, for the client's Region, now.
     #[must_use]
     pub fn signer(&self) -> Signer<'_> {
         Signer {
-            access_key_id: TestApp::ACCESS_KEY_ID,
-            secret: TestApp::SECRET_ACCESS_KEY,
-            session_token: None,
+            access_key_id: &self.key.access_key_id,
+            secret: &self.key.secret_access_key,
+            session_token: self.key.session_token.as_deref(),
             region: &self.region,
             service: "ecr",
             now: OffsetDateTime::now_utc(),
@@ -371,6 +501,46 @@ impl Reply {
         let body = self.json();
         assert_eq!((&body["__type"], &body["message"]), (&json!(code), &json!(message)));
         self
+    }
+
+    /// Fails the test unless this is an error of the AWS API with this code.
+    #[track_caller]
+    pub fn expect_aws_error_code(&self, code: &str) -> &Self {
+        assert!(self.status.is_client_error(), "{}: {}", self.status, self.text());
+        assert_eq!(self.json()["__type"], code, "{}", self.text());
+        self
+    }
+
+    /// Fails the test unless this is an error of IAM or STS with this status
+    /// and code.
+    #[track_caller]
+    pub fn expect_query_error(&self, status: u16, code: &str) -> &Self {
+        self.expect_status(status);
+        assert_eq!(self.header("content-type"), "text/xml");
+        assert_eq!(self.element("Code"), code, "{}", self.text());
+        self
+    }
+
+    /// The text of the first XML element of a name.
+    #[must_use]
+    #[track_caller]
+    pub fn element(&self, name: &str) -> String {
+        let text = self.text();
+        let inside = text.split_once(&format!("<{name}>")).and_then(|(_, rest)| rest.split_once(&format!("</{name}>")));
+        let inside = inside.unwrap_or_else(|| panic!("no {name} in {text}")).0;
+        inside.replace("&lt;", "<").replace("&gt;", ">").replace("&quot;", "\"").replace("&amp;", "&")
+    }
+
+    /// The credentials in an answer of IAM or STS.
+    #[must_use]
+    #[track_caller]
+    pub fn key(&self) -> Key {
+        let has_token = self.text().contains("<SessionToken>");
+        Key {
+            access_key_id: self.element("AccessKeyId"),
+            secret_access_key: self.element("SecretAccessKey"),
+            session_token: has_token.then(|| self.element("SessionToken")),
+        }
     }
 
     /// A header that must be there, once.

@@ -13,9 +13,11 @@
 
 pub mod client;
 pub mod images;
+pub mod issuer;
 pub mod raw;
 pub mod registry;
 
-pub use client::{Client, Reply};
+pub use client::{Client, Key, Reply};
 pub use images::{Image, bytes_of, digest_of};
+pub use issuer::{Issuer, SigningKey};
 pub use registry::Registry;

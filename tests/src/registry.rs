@@ -22,8 +22,12 @@ impl Registry {
 
     /// Starts an empty registry.
     pub async fn start_with(options: TestOptions) -> Self {
-        let folder = TempDir::new().expect("a temporary folder");
-        let app = TestApp::start(folder.path(), options).await.expect("the registry starts");
+        Self::start_over(TempDir::new().expect("a temporary folder"), options).await
+    }
+
+    /// Starts a registry over a folder that has something in it already.
+    pub async fn start_over(folder: TempDir, options: TestOptions) -> Self {
+        let app = TestApp::start(folder.path(), options.clone()).await.expect("the registry starts");
         Self { app, folder, options }
     }
 
@@ -56,7 +60,7 @@ impl Registry {
     pub async fn restart(self) -> Self {
         let Self { app, folder, options } = self;
         app.stop().await;
-        let app = TestApp::start(folder.path(), options).await.expect("the registry starts again");
+        let app = TestApp::start(folder.path(), options.clone()).await.expect("the registry starts again");
         Self { app, folder, options }
     }
 

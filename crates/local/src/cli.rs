@@ -1,13 +1,15 @@
 //! The command line.
 
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use ironwharf_model::{AccountId, Region};
-use ironwharf_registry::RegistryHost;
+use ironwharf_registry::{EgressRules, RateLimits, RegistryHost};
 
-use crate::credentials::{self, Format};
+use crate::account::AccountArgs;
+use crate::audit::AuditArgs;
+use crate::credentials::{self, Endpoint, Format};
 use crate::logging::{self, LogFormat};
 use crate::login_password;
 use crate::server::{ServeOptions, serve};
@@ -22,6 +24,7 @@ Examples:
   eval \"$(ironwharf credentials --format env)\"   let `aws ecr` use it
   ironwharf login-password | docker login --username AWS --password-stdin localhost:5100
   docker push localhost:5100/hello            the repository is created by the push
+  ironwharf account create --name team-a      another account, isolated from this one
 
 Environment:
   IRONWHARF_ROOT_ACCESS_KEY_ID, IRONWHARF_ROOT_SECRET_ACCESS_KEY
@@ -48,10 +51,14 @@ enum Command {
     Credentials(CredentialsArgs),
     /// Print a password for `docker login --username AWS`, good for 12 hours
     LoginPassword(LoginPasswordArgs),
+    /// Make, list, suspend and delete accounts (tenants)
+    Account(AccountArgs),
+    /// Show who changed what, and who was refused
+    Audit(AuditArgs),
 }
 
 #[derive(Debug, Args)]
-struct DataDir {
+pub(crate) struct DataDir {
     /// Where everything is kept [default: ironwharf in the user's data folder]
     #[arg(long, value_name = "FOLDER", env = "IRONWHARF_DATA_DIR")]
     data_dir: Option<PathBuf>,
@@ -79,9 +86,39 @@ struct ServeArgs {
     /// Create a repository when an image is pushed to it
     #[arg(long, value_name = "BOOL", default_value_t = true, default_missing_value = "true", num_args = 0..=1, action = clap::ArgAction::Set)]
     create_on_push: bool,
+    /// How often an account may do what
+    #[arg(long, value_enum, default_value_t = RateLimitsOption::Off, env = "IRONWHARF_RATE_LIMITS")]
+    rate_limits: RateLimitsOption,
+    /// For development: let web identity issuers be at private addresses, such
+    /// as https://localhost:8443, and on any port. Their URLs still have to be
+    /// https with a host name. Tenants can then make the registry connect to
+    /// anything that this machine can reach
+    #[arg(long, env = "IRONWHARF_ALLOW_PRIVATE_ISSUERS", value_name = "BOOL", default_value_t = false, default_missing_value = "true", num_args = 0..=1, action = clap::ArgAction::Set)]
+    allow_private_issuers: bool,
+    /// Trust the certificates in this PEM file too when asking a web identity
+    /// issuer for its keys
+    #[arg(long, value_name = "FILE", env = "IRONWHARF_ISSUER_CA")]
+    issuer_ca: Option<PathBuf>,
     /// How logs are written [default: text on a terminal, else json]
     #[arg(long, value_enum)]
     log_format: Option<LogFormat>,
+}
+
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum RateLimitsOption {
+    /// As often as it likes
+    Off,
+    /// ECR's default quotas, for each account: over them a request waits first, then gets a 429
+    Ecr,
+}
+
+impl From<RateLimitsOption> for RateLimits {
+    fn from(option: RateLimitsOption) -> Self {
+        match option {
+            RateLimitsOption::Off => Self::Unlimited,
+            RateLimitsOption::Ecr => Self::ECR,
+        }
+    }
 }
 
 #[derive(Debug, Args)]
@@ -94,7 +131,7 @@ struct CredentialsArgs {
 }
 
 #[derive(Clone, Copy, Debug, ValueEnum)]
-enum CredentialsFormat {
+pub(crate) enum CredentialsFormat {
     /// For people
     Text,
     /// Shell commands, for eval
@@ -110,9 +147,22 @@ struct LoginPasswordArgs {
     /// The Region the password is for [default: `AWS_REGION`, `AWS_DEFAULT_REGION`, or the server's]
     #[arg(long, value_parser = region)]
     region: Option<Region>,
+    /// The account whose registry the password leads to, on a host that names none [default: your own]
+    #[arg(long, value_parser = account)]
+    registry: Option<AccountId>,
 }
 
-fn account(text: &str) -> Result<AccountId, Sentence> {
+impl From<CredentialsFormat> for Format {
+    fn from(format: CredentialsFormat) -> Self {
+        match format {
+            CredentialsFormat::Text => Self::Text,
+            CredentialsFormat::Env => Self::Env,
+            CredentialsFormat::Json => Self::Json,
+        }
+    }
+}
+
+pub(crate) fn account(text: &str) -> Result<AccountId, Sentence> {
     AccountId::parse(text).map_err(|_| "an account id has 12 digits".to_owned())
 }
 
@@ -120,6 +170,17 @@ fn endpoint_url(text: &str) -> Result<String, Sentence> {
     let authority = text.strip_prefix("http://").or_else(|| text.strip_prefix("https://"));
     let is_url = authority.is_some_and(|authority| !authority.is_empty()) && text.parse::<http::Uri>().is_ok();
     if is_url { Ok(text.to_owned()) } else { Err("an endpoint is a URL such as http://localhost:4566".to_owned()) }
+}
+
+/// Where the registry may connect to when a tenant names a host.
+fn egress_rules(allow_private: bool, ca: Option<&Path>) -> Result<EgressRules, Sentence> {
+    let mut rules = EgressRules { allow_private, ..EgressRules::default() };
+    if let Some(file) = ca {
+        let in_the_way = |reason: String| format!("cannot use {} as --issuer-ca: {reason}", file.display());
+        let pem = std::fs::read(file).map_err(|error| in_the_way(error.to_string()))?;
+        rules.trust(&pem).map_err(in_the_way)?;
+    }
+    Ok(rules)
 }
 
 /// Prints what a command is for.
@@ -135,7 +196,7 @@ fn region_of_environment() -> Result<Option<Region>, Sentence> {
     named.map(|name| region(&name)).transpose()
 }
 
-fn region(text: &str) -> Result<Region, Sentence> {
+pub(crate) fn region(text: &str) -> Result<Region, Sentence> {
     Region::parse(text).map_err(|_| "a Region has a name such as us-east-1".to_owned())
 }
 
@@ -156,9 +217,13 @@ impl Cli {
                     Some(region) => region,
                     None => region_of_environment()?.map_or_else(|| region(&noted.region), Ok)?,
                 };
-                let password = runtime()?.block_on(login_password::fetch(&data_dir, &noted.url, &region))?;
-                print(&format!("{password}\n"))
+                let root = credentials::load(&data_dir)?;
+                let server = Endpoint { url: noted.url, region: region.to_string() };
+                let fetched = login_password::fetch(&root, &server, arguments.registry.as_ref());
+                print(&format!("{}\n", runtime()?.block_on(fetched)?))
             }
+            Some(Command::Audit(arguments)) => print(&runtime()?.block_on(arguments.run())?),
+            Some(Command::Account(arguments)) => print(&runtime()?.block_on(arguments.run())?),
         }
     }
 }
@@ -169,7 +234,7 @@ fn runtime() -> Result<tokio::runtime::Runtime, Sentence> {
 }
 
 impl DataDir {
-    fn resolve(self) -> Result<PathBuf, Sentence> {
+    pub(crate) fn resolve(self) -> Result<PathBuf, Sentence> {
         let from_environment = |name: &str| std::env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
         self.data_dir
             .or_else(|| Some(from_environment("XDG_DATA_HOME")?.join("ironwharf")))
@@ -186,6 +251,7 @@ impl ServeArgs {
         // something in front ends.
         let parse = |template: &str| RegistryHost::parse(template, !template.contains(':'));
         let registry_host = self.registry_host.as_deref().map(parse).transpose()?;
+        let egress = egress_rules(self.allow_private_issuers, self.issuer_ca.as_deref())?;
         let root = credentials::load_or_create(&data_dir)?;
         let options = ServeOptions {
             listen: self.listen,
@@ -195,6 +261,8 @@ impl ServeArgs {
             registry_host,
             endpoint_url: self.endpoint_url,
             create_on_push: self.create_on_push,
+            rate_limits: self.rate_limits.into(),
+            egress,
             root,
         };
         runtime()?.block_on(serve(options))
@@ -204,14 +272,9 @@ impl ServeArgs {
 impl CredentialsArgs {
     fn run(self) -> Result<(), Sentence> {
         let data_dir = self.data_dir.resolve()?;
-        let root = credentials::load_or_create(&data_dir)?;
+        let root = credentials::load(&data_dir)?;
         let endpoint = credentials::read_endpoint(&data_dir);
-        let format = match self.format {
-            CredentialsFormat::Text => Format::Text,
-            CredentialsFormat::Env => Format::Env,
-            CredentialsFormat::Json => Format::Json,
-        };
-        print(&root.show(format, &endpoint))
+        print(&root.show(self.format.into(), &endpoint))
     }
 }
 

@@ -79,10 +79,12 @@ impl RootKey {
                  export AWS_ACCESS_KEY_ID={}\n\
                  export AWS_SECRET_ACCESS_KEY={}\n\
                  export AWS_DEFAULT_REGION=\"${{AWS_DEFAULT_REGION:-{region}}}\"\n\
-                 export AWS_ENDPOINT_URL_ECR={}\n",
+                 export AWS_ENDPOINT_URL_ECR={url}\n\
+                 export AWS_ENDPOINT_URL_IAM={url}\n\
+                 export AWS_ENDPOINT_URL_STS={url}\n",
                 shell_quoted(access_key_id),
                 shell_quoted(secret_access_key),
-                shell_quoted(url),
+                url = shell_quoted(url),
             ),
             Format::Json => writeln!(
                 text,
@@ -112,6 +114,20 @@ pub fn load_or_create(data_dir: &Path) -> Result<RootKey, Sentence> {
         [None, None] => from_folder(data_dir),
         _ => Err(format!("{} and {} must be set together", names[0], names[1])),
     }
+}
+
+/// The root key of a registry that has been started once.
+///
+/// # Errors
+/// A sentence, if there is none: a command that asks a server makes no folder.
+pub fn load(data_dir: &Path) -> Result<RootKey, Sentence> {
+    if std::env::var_os("IRONWHARF_ROOT_ACCESS_KEY_ID").is_none() && !data_dir.join(FILE).exists() {
+        return Err(format!(
+            "there is no registry in '{}'; start one with `ironwharf serve`, or name its folder with --data-dir",
+            data_dir.display()
+        ));
+    }
+    load_or_create(data_dir)
 }
 
 fn from_environment(access_key_id: String, secret_access_key: String) -> Result<RootKey, Sentence> {

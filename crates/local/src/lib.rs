@@ -4,6 +4,9 @@
 //! Invariant: nothing here decides what a request means; that is
 //! `ironwharf_registry`'s.
 
+mod account;
+pub mod api_client;
+mod audit;
 pub mod cli;
 pub mod counting;
 pub mod credentials;

@@ -20,7 +20,9 @@ use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto;
 use hyper_util::server::graceful::GracefulShutdown;
 use ironwharf_model::{AccountId, Region};
-use ironwharf_registry::{App, AppConfig, Body, ClientAddress, Regions, RegistryHost, RootCredentials, body};
+use ironwharf_registry::{
+    App, AppConfig, Body, ClientAddress, EgressRules, RateLimits, Regions, RegistryHost, RootCredentials, body,
+};
 use tokio::io::AsyncWriteExt as _;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::signal::unix::{SignalKind, signal};
@@ -63,6 +65,10 @@ pub struct ServeOptions {
     pub endpoint_url: Option<String>,
     /// Whether a push creates its repository.
     pub create_on_push: bool,
+    /// How often a tenant may do what.
+    pub rate_limits: RateLimits,
+    /// Where the registry connects to when a tenant names a host.
+    pub egress: EgressRules,
     /// The root of the account.
     pub root: RootKey,
 }
@@ -155,7 +161,9 @@ impl Server {
             registry_host,
             create_on_push: options.create_on_push,
             serves_objects: embedded.is_some(),
+            rate_limits: options.rate_limits,
             roots: vec![RootCredentials { account: options.account, access_key_id, secret_access_key }],
+            egress: options.egress,
         };
         let app = App::new(config, regions);
         app.open_region(&options.region).await.map_err(|error| {

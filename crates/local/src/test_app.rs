@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use std::path::Path;
 
 use ironwharf_model::{AccountId, Region};
-use ironwharf_registry::RegistryHost;
+use ironwharf_registry::{EgressRules, RateLimits, RegistryHost};
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 
@@ -24,17 +24,22 @@ pub struct TestApp {
 }
 
 /// What differs between tests.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub struct TestOptions {
     /// Whether a push creates its repository.
     pub create_on_push: bool,
     /// As `--registry-host`.
     pub registry_host: Option<&'static str>,
+    /// As `--rate-limits`.
+    pub rate_limits: RateLimits,
+    /// As `--allow-private-issuers` and `--issuer-ca`.
+    pub egress: EgressRules,
 }
 
 impl Default for TestOptions {
     fn default() -> Self {
-        Self { create_on_push: true, registry_host: None }
+        let (rate_limits, egress) = (RateLimits::Unlimited, EgressRules::default());
+        Self { create_on_push: true, registry_host: None, rate_limits, egress }
     }
 }
 
@@ -62,6 +67,8 @@ impl TestApp {
             registry_host: options.registry_host.map(|host| RegistryHost::parse(host, false)).transpose()?,
             endpoint_url: None,
             create_on_push: options.create_on_push,
+            rate_limits: options.rate_limits,
+            egress: options.egress,
             root: RootKey {
                 access_key_id: Self::ACCESS_KEY_ID.to_owned(),
                 secret_access_key: Self::SECRET_ACCESS_KEY.to_owned(),

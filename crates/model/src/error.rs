@@ -495,6 +495,14 @@ pub enum Error {
         reason: String,
     },
 
+    /// Whoever asks, with a token of somebody else's, may not do this. It says
+    /// the same whether or not what was asked for is there.
+    #[error("Not authorized to perform {action}")]
+    NotAuthorized {
+        /// What, as an IAM action.
+        action: &'static str,
+    },
+
     /// The account is suspended: nobody may do anything with it.
     #[error("The account is suspended")]
     AccountSuspended,

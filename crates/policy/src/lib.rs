@@ -1,7 +1,7 @@
 //! Decisions that need nothing but their arguments.
 //!
-//! Invariant: nothing here does IO, reads a clock or fails; evaluation is
-//! linear in its input, whatever the pattern.
+//! Invariant: nothing here does IO or reads a clock, and no decision fails;
+//! evaluation is linear in its input, whatever the pattern.
 
 pub mod iam;
 pub mod tags;

@@ -12,10 +12,13 @@ use ironwharf_wire::query::Service;
 use tokio::sync::OnceCell;
 use tracing::Instrument as _;
 
+use crate::authenticate::RequestId;
 use crate::body::{self, Body};
 use crate::config::AppConfig;
+use crate::identity::oidc::Issuers;
 use crate::identity::{self, Directory};
 use crate::region::{OpenRegions, Regions};
+use crate::throttle::Throttle;
 use crate::{aws, oci};
 
 /// The header that carries the id of a request, as AWS names it.
@@ -34,6 +37,8 @@ struct Inner {
     config: AppConfig,
     regions: OpenRegions,
     directory: OnceCell<Arc<Directory>>,
+    throttle: Arc<Throttle>,
+    issuers: Issuers,
 }
 
 /// Which protocol a request speaks, which decides how its errors are sent.
@@ -51,7 +56,9 @@ impl App {
     #[must_use]
     pub fn new(config: AppConfig, regions: Box<dyn Regions>) -> Self {
         let (regions, directory) = (OpenRegions::new(regions), OnceCell::new());
-        Self { inner: Arc::new(Inner { config, regions, directory }) }
+        let throttle = Arc::new(Throttle::new(config.rate_limits));
+        let issuers = Issuers::new(config.egress.clone());
+        Self { inner: Arc::new(Inner { config, regions, directory, throttle, issuers }) }
     }
 
     pub(crate) fn config(&self) -> &AppConfig {
@@ -60,6 +67,15 @@ impl App {
 
     pub(crate) fn regions(&self) -> &OpenRegions {
         &self.inner.regions
+    }
+
+    pub(crate) fn throttle(&self) -> &Arc<Throttle> {
+        &self.inner.throttle
+    }
+
+    /// The issuers of web identity tokens.
+    pub(crate) fn issuers(&self) -> &Issuers {
+        &self.inner.issuers
     }
 
     /// Who there is, and what they may do.
@@ -79,8 +95,9 @@ impl App {
     }
 
     /// Answers a request. Never fails: errors are answers too.
-    pub async fn handle(&self, request: Request<Body>) -> Response<Body> {
+    pub async fn handle(&self, mut request: Request<Body>) -> Response<Body> {
         let request_id = random::uuid();
+        request.extensions_mut().insert(RequestId(request_id.clone()));
         let method = request.method().clone();
         // The query can hold a signature; only the path is logged.
         let path = ironwharf_model::error::quoted(request.uri().path());

@@ -23,6 +23,7 @@ use crate::app::App;
 use crate::identity::grants::NamedPolicy;
 use crate::identity::{Directory, Grants};
 use crate::region::RegionState;
+use crate::throttle::Throttle;
 
 /// The address of whoever sent a request, as an extension of it. Whoever
 /// accepts the connection sets it; no header does.
@@ -43,10 +44,13 @@ pub struct Caller {
     pub(crate) session_policies: Vec<NamedPolicy>,
     /// Where the request comes from.
     pub(crate) origin: Origin,
+    /// What it says, as far as the audit trail keeps it.
+    pub(crate) parameters: Option<serde_json::Value>,
     /// The registry that a host without an account leads to.
     pub(crate) registry: ironwharf_model::AccountId,
     pub(crate) region: Arc<RegionState>,
     pub(crate) directory: Arc<Directory>,
+    pub(crate) throttle: Arc<Throttle>,
 }
 
 /// Where a request comes from, as conditions of policies can ask.
@@ -55,12 +59,23 @@ pub(crate) struct Origin {
     pub(crate) source_ip: Option<IpAddr>,
     pub(crate) user_agent: Option<String>,
     pub(crate) secure: bool,
+    pub(crate) request_id: String,
+    /// The method and path of a request of the data plane.
+    pub(crate) data_plane: Option<(String, String)>,
 }
+
+/// The id of a request, as an extension of it.
+#[derive(Clone, Debug)]
+pub(crate) struct RequestId(pub(crate) String);
 
 impl Origin {
     pub(crate) fn of(app: &App, parts: &Parts) -> Self {
         let user_agent = parts.headers.get(USER_AGENT).and_then(|value| value.to_str().ok());
+        let path = parts.uri.path();
+        let data_plane = path.starts_with("/v2").then(|| (parts.method.to_string(), path.to_owned()));
         Self {
+            data_plane,
+            request_id: parts.extensions.get::<RequestId>().map(|id| id.0.clone()).unwrap_or_default(),
             source_ip: parts.extensions.get::<ClientAddress>().map(|address| address.0),
             user_agent: user_agent.map(|agent| agent.chars().take(256).collect()),
             secure: app.config().registry_host.scheme() == "https",
@@ -125,7 +140,7 @@ pub(crate) async fn by_signature(
     // Only now: what an unknown caller names is not worth a Region.
     let region = app.regions().get(&region, true).await?.ok_or_else(not_served)?;
     let registry = bearer.principal.account.clone();
-    caller(bearer, grants, registry, Origin::of(app, parts), region, directory, now).await
+    caller(app, parts, bearer, grants, registry, region, now).await
 }
 
 /// What the request's credentials would prove, and the secret that does it.
@@ -167,21 +182,38 @@ async fn standing(directory: &Directory, bearer: &Bearer, issued_at_s: i64) -> R
     Ok((account.active && !revoked).then_some(grants))
 }
 
+/// Puts a caller together.
 async fn caller(
+    app: &App,
+    parts: &Parts,
     bearer: Bearer,
     grants: Arc<Grants>,
     registry: ironwharf_model::AccountId,
-    origin: Origin,
     region: Arc<RegionState>,
-    directory: Arc<Directory>,
     now: OffsetDateTime,
 ) -> Result<Caller> {
+    let directory = app.directory().await?;
     let mut session_policies = Vec::with_capacity(bearer.session_policies.len());
     for policy in &bearer.session_policies {
         session_policies.push(directory.session_policy(&bearer.principal.account, policy).await?);
     }
     let principal = bearer.principal.clone();
-    Ok(Caller { principal, now, bearer, grants, session_policies, origin, registry, region, directory })
+    let parameters = None;
+    let origin = Origin::of(app, parts);
+    let throttle = Arc::clone(app.throttle());
+    Ok(Caller {
+        principal,
+        now,
+        bearer,
+        grants,
+        session_policies,
+        origin,
+        parameters,
+        registry,
+        region,
+        directory,
+        throttle,
+    })
 }
 
 fn refused(error: &SigV4Error) -> Error {
@@ -212,7 +244,7 @@ pub(crate) async fn by_token(app: &App, parts: &Parts, now: OffsetDateTime) -> R
     let directory = app.directory().await?;
     let grants = token_standing(&directory, &claims, now_s).await?.ok_or(Error::TokenRefused)?;
     let TokenClaims { bearer, registry, .. } = claims;
-    caller(bearer, grants, registry, Origin::of(app, parts), region, directory, now).await
+    caller(app, parts, bearer, grants, registry, region, now).await
 }
 
 /// What the bearer of a login token may do. The token is as good as the key it

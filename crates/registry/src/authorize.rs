@@ -16,7 +16,8 @@ use ironwharf_policy::iam::{Attached, Context, Decision, Policies, Policy, Reque
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
-use crate::authenticate::Caller;
+use crate::audit;
+use crate::authenticate::{Caller, Origin};
 
 /// What a request acts on.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -84,13 +85,31 @@ pub struct Details {
 /// That a caller may perform an action on a resource.
 pub struct Permit {
     caller: Caller,
+    action: String,
     resource: Resource,
+    /// The event of the call, if it may change something.
+    audit: Option<audit::Pending>,
     mode: Mode,
     /// The storage of the resource's account; none for what is no registry's.
     storage: Option<Arc<TenantStorage>>,
+    /// Its table, whose transactions take the event along.
+    table: Option<Table>,
 }
 
 impl Permit {
+    fn new(caller: Caller, mode: Mode, action: &str, resource: Resource, admitted: Admitted) -> Self {
+        let Admitted { audit, storage } = admitted;
+        let mut permit = Self { caller, action: action.to_owned(), resource, audit, mode, storage: None, table: None };
+        permit.table = storage.as_ref().map(|storage| permit.audited(&storage.table));
+        permit.storage = storage;
+        permit
+    }
+
+    /// `table`, with transactions that take the event of this call along.
+    pub(crate) fn audited(&self, table: &Table) -> Table {
+        self.audit.as_ref().map_or_else(|| table.clone(), |audit| audit.with(table))
+    }
+
     /// The caller.
     #[must_use]
     pub const fn caller(&self) -> &Caller {
@@ -112,7 +131,7 @@ impl Permit {
     /// # Errors
     /// [`Error::Internal`] for an action on something that is no registry's.
     pub(crate) fn table(&self) -> Result<&Table> {
-        self.storage().map(|storage| &storage.table)
+        self.table.as_ref().ok_or_else(no_registry)
     }
 
     /// The blobs of the registry acted on, and of no other.
@@ -120,13 +139,7 @@ impl Permit {
     /// # Errors
     /// As [`Permit::table`].
     pub(crate) fn objects(&self) -> Result<&Objects> {
-        self.storage().map(|storage| &storage.objects)
-    }
-
-    fn storage(&self) -> Result<&TenantStorage> {
-        self.storage
-            .as_deref()
-            .ok_or_else(|| Error::internal("an action on no registry asked for a registry's storage"))
+        self.storage.as_deref().map(|storage| &storage.objects).ok_or_else(no_registry)
     }
 
     /// The repository acted on, as it is stored.
@@ -154,10 +167,33 @@ impl Permit {
         }
     }
 
-    /// Refuses what the caller may not do besides, with the same message as
-    /// [`authorize`].
+    /// Refuses what the caller may not do besides, as [`authorize`] does.
     pub(crate) async fn require(&self, action: &str, resource: &Resource, details: &Details) -> Result<()> {
-        check(&self.caller, self.mode, action, resource, details).await.map(drop)
+        let checked = check(&self.caller, self.mode, action, resource, details).await.map(drop);
+        if let Err(error) = &checked {
+            act(&self.caller, action, resource, &resource.arn(self.caller.region())).failed(error).await;
+        }
+        checked
+    }
+
+    /// Notes a change that no transaction of the call has made.
+    pub(crate) async fn note_change(&self) {
+        if let Some(audit) = &self.audit {
+            audit.note(&self.caller.region.cloud.table).await;
+        }
+    }
+
+    /// Completes the audit trail once the call is done, with an error or without.
+    pub(crate) async fn conclude(&self, error: Option<&Error>) {
+        let Some(audit) = &self.audit else { return };
+        match error {
+            None if audit.always() => audit.note(&self.caller.region.cloud.table).await,
+            None => {}
+            Some(error) => {
+                let arn = self.resource.arn(self.caller.region());
+                act(&self.caller, &self.action, &self.resource, &arn).failed(error).await;
+            }
+        }
     }
 }
 
@@ -174,9 +210,9 @@ impl fmt::Debug for Permit {
 /// [`Error::AccessDenied`], which says who may not do what to which resource,
 /// and which kind of policy decided.
 pub async fn authorize(caller: Caller, action: &str, resource: Resource, details: &Details) -> Result<Permit> {
-    let mode = Mode::Read;
-    check(&caller, mode, action, &resource, details).await?;
-    Ok(Permit { caller, resource, mode, storage: None })
+    let admitted = admit(&caller, Mode::Read, action, &resource, details).await?;
+    let admitted = Admitted { storage: None, ..admitted };
+    Ok(Permit::new(caller, Mode::Read, action, resource, admitted))
 }
 
 /// Decides whether `caller` may perform `action` (such as `ecr:PutImage`) in a
@@ -191,8 +227,39 @@ pub async fn authorize_in_registry(
     resource: Resource,
     details: &Details,
 ) -> Result<Permit> {
-    let storage = check(&caller, mode, action, &resource, details).await?;
-    Ok(Permit { caller, resource, mode, storage })
+    let admitted = admit(&caller, mode, action, &resource, details).await?;
+    Ok(Permit::new(caller, mode, action, resource, admitted))
+}
+
+fn no_registry() -> Error {
+    Error::internal("an action on no registry asked for a registry's storage")
+}
+
+/// What comes with being let in.
+struct Admitted {
+    audit: Option<audit::Pending>,
+    storage: Option<Arc<TenantStorage>>,
+}
+
+/// Waits for the caller's turn and decides; a refusal goes into the audit trail.
+async fn admit(caller: &Caller, mode: Mode, action: &str, resource: &Resource, details: &Details) -> Result<Admitted> {
+    let admitted = match caller.throttle.pass(&caller.principal.account, caller.region(), action).await {
+        Ok(()) => check(caller, mode, action, resource, details).await,
+        Err(refused) => Err(refused),
+    };
+    let arn = resource.arn(caller.region());
+    let act = act(caller, action, resource, &arn);
+    match admitted {
+        Ok(storage) => Ok(Admitted { audit: audit::Pending::of(act), storage }),
+        Err(error) => {
+            act.failed(&error).await;
+            Err(error)
+        }
+    }
+}
+
+fn act<'a>(caller: &'a Caller, action: &'a str, resource: &'a Resource, arn: &'a str) -> audit::Act<'a> {
+    audit::Act { caller, action, recipient: resource.account(), resource: arn }
 }
 
 /// Decides, and gives the storage that the policies of the resource were in:
@@ -333,6 +400,7 @@ fn of_caller(caller: &Caller, context: &mut Context) {
     context.insert("aws:PrincipalAccount", principal.account.as_str());
     context.insert("aws:userid", principal.user_id());
     context.insert("aws:PrincipalIsAWSService", "false");
+    of_origin(&caller.origin, caller.now, caller.region(), context);
     let kind = match &principal.kind {
         PrincipalKind::Root => "Account",
         PrincipalKind::User { name, .. } => {
@@ -349,15 +417,19 @@ fn of_caller(caller: &Caller, context: &mut Context) {
     if principal.access_key_id.starts_with("ASIA") {
         context.insert("aws:TokenIssueTime", date(caller.bearer.issued_at_s));
     }
-    context.insert("aws:CurrentTime", date(caller.now_s()));
-    context.insert("aws:EpochTime", caller.now_s().to_string());
-    context.insert("aws:RequestedRegion", caller.region().as_str());
-    context.insert("aws:SecureTransport", caller.origin.secure.to_string());
+}
+
+/// The condition keys of where a request comes from, whoever sent it.
+pub(crate) fn of_origin(origin: &Origin, now: OffsetDateTime, region: &Region, context: &mut Context) {
+    context.insert("aws:CurrentTime", date(now.unix_timestamp()));
+    context.insert("aws:EpochTime", now.unix_timestamp().to_string());
+    context.insert("aws:RequestedRegion", region.as_str());
+    context.insert("aws:SecureTransport", origin.secure.to_string());
     context.insert("aws:ViaAWSService", "false");
-    if let Some(address) = caller.origin.source_ip {
+    if let Some(address) = origin.source_ip {
         context.insert("aws:SourceIp", address.to_canonical().to_string());
     }
-    if let Some(agent) = &caller.origin.user_agent {
+    if let Some(agent) = &origin.user_agent {
         context.insert("aws:UserAgent", agent);
     }
 }

@@ -10,6 +10,7 @@ use ironwharf_wire::sigv4;
 use time::OffsetDateTime;
 
 use crate::app::App;
+use crate::audit::lookup;
 use crate::authenticate::{self, Caller};
 use crate::body::{self, Body};
 use crate::{operator, ops};
@@ -36,6 +37,9 @@ pub(crate) async fn answer(app: &App, parts: &Parts, body: &mut Body) -> Result<
     let output = if let Some(operation) = target.strip_prefix(operator::TARGET_PREFIX) {
         let caller = signed(app, parts, &bytes, &[operator::SERVICE]).await?;
         operator::dispatch(app, caller, operation.trim_start_matches('.'), &bytes).await?
+    } else if let Some(operation) = target.strip_prefix(lookup::TARGET_PREFIX) {
+        let caller = signed(app, parts, &bytes, &[lookup::SERVICE]).await?;
+        lookup::dispatch(app, caller, operation.trim_start_matches('.'), &bytes).await?
     } else {
         let caller = signed(app, parts, &bytes, &[SERVICE]).await?;
         ops::dispatch(app, parts, caller, operation(target)?, &bytes).await?

@@ -2,6 +2,9 @@
 
 use ironwharf_model::{AccountId, Region};
 
+use crate::egress::EgressRules;
+use crate::throttle::RateLimits;
+
 /// The configuration of a running registry.
 #[derive(Clone, Debug)]
 pub struct AppConfig {
@@ -16,8 +19,12 @@ pub struct AppConfig {
     /// Whether this process serves the object store on its own port, so that
     /// downloads are redirected to the host the caller is talking to.
     pub serves_objects: bool,
+    /// How often a tenant may do what.
+    pub rate_limits: RateLimits,
     /// The root keys that need no record: of the account that operates the registry.
     pub roots: Vec<RootCredentials>,
+    /// Where the registry connects to when a tenant names a host.
+    pub egress: EgressRules,
 }
 
 /// The root credentials of an account.

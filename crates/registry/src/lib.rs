@@ -10,12 +10,14 @@
 //! dropped at any time.
 
 pub mod app;
+mod audit;
 pub mod authenticate;
 pub mod authorize;
 pub mod aws;
 pub mod body;
 pub mod config;
 mod delete_image;
+mod egress;
 mod expiring;
 pub mod identity;
 mod keyring;
@@ -27,10 +29,13 @@ mod push_image;
 mod region;
 mod repositories;
 mod resource_policies;
+pub mod throttle;
 mod upload;
 
 pub use app::App;
 pub use authenticate::ClientAddress;
 pub use body::Body;
 pub use config::{AppConfig, RegistryHost, RootCredentials};
+pub use egress::EgressRules;
 pub use region::{Regions, SingleRegion};
+pub use throttle::RateLimits;

@@ -12,6 +12,7 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 use crate::app::App;
+use crate::audit::lookup::{self, LookupRequest, LookupResponse};
 use crate::authenticate::Caller;
 use crate::authorize::{Details, Permit, Resource, authorize};
 use crate::identity::Directory;
@@ -56,6 +57,15 @@ struct ListRequest {
     max_results: Option<usize>,
     /// The last account of the page before.
     next_token: Option<AccountId>,
+}
+
+#[derive(Deserialize)]
+struct EventsRequest {
+    #[serde(rename = "accountId")]
+    account_id: AccountId,
+    /// The rest is as `LookupEvents` of CloudTrail has it.
+    #[serde(flatten)]
+    lookup: LookupRequest,
 }
 
 #[derive(Serialize)]
@@ -121,17 +131,19 @@ pub(crate) const SERVED: &[&str] = &[
     "DeleteAccount",
     "DescribeAccount",
     "ListAccounts",
+    "LookupEvents",
     "ResumeAccount",
     "RevokeSessions",
     "SuspendAccount",
 ];
 
 /// Authorizes the call, runs it and encodes the output.
-pub(crate) async fn dispatch(app: &App, caller: Caller, operation: &str, body: &[u8]) -> Result<Vec<u8>> {
+pub(crate) async fn dispatch(app: &App, mut caller: Caller, operation: &str, body: &[u8]) -> Result<Vec<u8>> {
     if !SERVED.contains(&operation) {
         return Err(Error::UnknownOperation { operation: operation.to_owned() });
     }
     let directory = app.directory().await?;
+    caller.parameters = serde_json::from_slice(body).ok().as_ref().and_then(crate::audit::parameters);
     let own = caller.principal.account.clone();
     let action = format!("ironwharf:{operation}");
     if !directory.is_operator(&own) {
@@ -145,16 +157,26 @@ pub(crate) async fn dispatch(app: &App, caller: Caller, operation: &str, body: &
     let resource = Resource::Identity { account: own, arn: "*".to_owned() };
     let permit = authorize(caller, &action, resource, &Details::default()).await?;
     let call = Call { app, directory: &directory, permit };
-    match operation {
-        "CreateAccount" => encode(&call.create(decode(body)?).await?),
-        "CreateRootAccessKey" => encode(&call.create_root_key(decode(body)?).await?),
-        "DeleteAccount" => encode(&call.delete(decode(body)?).await?),
-        "DescribeAccount" => encode(&call.describe(decode(body)?).await?),
-        "ListAccounts" => encode(&call.list(&decode(body)?).await?),
-        "ResumeAccount" => encode(&call.set_status(decode(body)?, AccountStatus::Active).await?),
-        "RevokeSessions" => encode(&call.revoke(decode(body)?).await?),
-        "SuspendAccount" => encode(&call.set_status(decode(body)?, AccountStatus::Suspended).await?),
-        other => Err(Error::UnknownOperation { operation: other.to_owned() }),
+    let result = call.run(operation, body).await;
+    call.permit.conclude(result.as_ref().err()).await;
+    result
+}
+
+impl Call<'_> {
+    async fn run(&self, operation: &str, body: &[u8]) -> Result<Vec<u8>> {
+        let call = self;
+        match operation {
+            "CreateAccount" => encode(&call.create(decode(body)?).await?),
+            "CreateRootAccessKey" => encode(&call.create_root_key(decode(body)?).await?),
+            "DeleteAccount" => encode(&call.delete(decode(body)?).await?),
+            "DescribeAccount" => encode(&call.describe(decode(body)?).await?),
+            "ListAccounts" => encode(&call.list(&decode(body)?).await?),
+            "ResumeAccount" => encode(&call.set_status(decode(body)?, AccountStatus::Active).await?),
+            "RevokeSessions" => encode(&call.revoke(decode(body)?).await?),
+            "SuspendAccount" => encode(&call.set_status(decode(body)?, AccountStatus::Suspended).await?),
+            "LookupEvents" => encode(&call.events(decode(body)?).await?),
+            other => Err(Error::UnknownOperation { operation: other.to_owned() }),
+        }
     }
 }
 
@@ -178,7 +200,7 @@ impl Call<'_> {
     }
 
     async fn write(&self, account: &AccountId, changes: Vec<Change>) -> Result<()> {
-        let written = self.directory.table().change_identities(changes).await?;
+        let written = self.permit.audited(self.directory.table()).change_identities(changes).await?;
         self.directory.forget(account);
         if written {
             return Ok(());
@@ -218,7 +240,7 @@ impl Call<'_> {
             // Listed first: an account that is not in the list could be forgotten,
             // a place in the list without an account is passed over.
             self.directory.table().enlist_account(&id, true).await?;
-            if self.directory.table().change_identities(changes).await? {
+            if self.permit.audited(self.directory.table()).change_identities(changes).await? {
                 self.directory.forget(&id);
                 let root_access_key = Some(RootKeyShape { access_key_id: key.id, secret_access_key: secret });
                 return Ok(AccountResponse { account: AccountShape::of(&record), root_access_key });
@@ -270,6 +292,12 @@ impl Call<'_> {
             }
         }
         Ok(ListResponse { accounts, next_token })
+    }
+
+    /// The audit trail of any account, in the Region of the request.
+    async fn events(&self, input: EventsRequest) -> Result<LookupResponse> {
+        let table = &self.permit.region().cloud.table;
+        lookup::lookup(table, &input.account_id, input.lookup, self.permit.caller().now_ms()).await
     }
 
     async fn set_status(&self, input: AccountRequest, status: AccountStatus) -> Result<AccountResponse> {

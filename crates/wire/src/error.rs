@@ -172,7 +172,7 @@ pub fn codes(error: &Error) -> Codes {
         Error::AccessDenied { .. } => {
             codes("AccessDeniedException", "DENIED", S::FORBIDDEN).with_query("AccessDenied", S::FORBIDDEN)
         }
-        Error::AccountSuspended => {
+        Error::NotAuthorized { .. } | Error::AccountSuspended => {
             codes("AccessDeniedException", "DENIED", S::FORBIDDEN).with_query("AccessDenied", S::FORBIDDEN)
         }
         Error::Throttled { .. } => codes("ThrottlingException", "TOOMANYREQUESTS", S::TOO_MANY_REQUESTS),

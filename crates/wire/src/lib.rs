@@ -11,6 +11,7 @@ pub mod service;
 pub mod ecr;
 pub mod error;
 pub mod iam;
+pub mod jwt;
 pub mod paging;
 pub mod query;
 pub mod range;

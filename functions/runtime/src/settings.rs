@@ -17,7 +17,7 @@
 
 use ironwharf_cloud::{CloudConfig, TenantRoles, random};
 use ironwharf_model::{AccountId, Region};
-use ironwharf_registry::{AppConfig, RegistryHost, RootCredentials};
+use ironwharf_registry::{AppConfig, EgressRules, RateLimits, RegistryHost, RootCredentials};
 
 use crate::scope::Scope;
 
@@ -72,7 +72,9 @@ impl Settings {
                 registry_host,
                 create_on_push,
                 serves_objects: false,
+                rate_limits: RateLimits::ECR,
                 roots: vec![RootCredentials { account, access_key_id, secret_access_key }],
+                egress: EgressRules::default(),
             },
             cloud: CloudConfig {
                 region,

@@ -82,6 +82,8 @@ pub enum Key<'a> {
     Identity { account: &'a AccountId, kind: IdentityKind, name: &'a str },
     /// When an access key was last used.
     KeyUse { account: &'a AccountId, key: &'a str },
+    /// An event of the audit trail.
+    AuditEvent { account: &'a AccountId, day: &'a str, shard: u8, event: &'a str },
     /// The policy of a registry.
     RegistryPolicy { account: &'a AccountId },
     /// The policy of a repository.
@@ -166,6 +168,9 @@ impl Key<'_> {
                 (identity_partition(account), format!("{}{}", kind.prefix(), kind.fold(name)))
             }
             Self::KeyUse { account, key } => (identity_partition(account), format!("USE#{key}")),
+            Self::AuditEvent { account, day, shard, event } => {
+                (audit_partition(account, day, *shard), (*event).to_owned())
+            }
             Self::RegistryPolicy { account } => (format!("T#{account}#S"), "POLICY".to_owned()),
             Self::RepositoryPolicy { repository } => (repository_partition(repository), "POLICY".to_owned()),
         }
@@ -174,6 +179,11 @@ impl Key<'_> {
 
 /// The partition that lists the accounts.
 pub(crate) const ACCOUNTS: &str = "SYSTEM#ACCOUNTS";
+
+/// One of the partitions of a day's audit events.
+pub(crate) fn audit_partition(account: &AccountId, day: &str, shard: u8) -> String {
+    format!("T#{account}#E#{day}#{shard}")
+}
 
 /// The partition of what the identity service keeps of an account.
 pub(crate) fn identity_partition(account: &AccountId) -> String {
@@ -253,6 +263,7 @@ mod tests {
             Key::Upload { account: &account, upload: "x" },
             Key::Review { account: &account, review: "x" },
             Key::RegistryPolicy { account: &account },
+            Key::AuditEvent { account: &account, day: "2026-01-01", shard: 0, event: "x" },
             Key::KeyUse { account: &account, key: "x" },
             Key::Identity { account: &account, kind: IdentityKind::Account, name: "x" },
             Key::Identity { account: &account, kind: IdentityKind::User, name: "x" },

@@ -18,6 +18,7 @@
 //! | registry policy | `T#<account>#S` | `POLICY` | |
 //! | account, user, group, membership, role, managed policy, access key, OIDC provider | `T#<account>#A` | `<kind>#<name>` | |
 //! | last use of an access key | `T#<account>#A` | `USE#<key>` | |
+//! | audit event | `T#<account>#E#<day>#<shard>` | `<milliseconds>#<id>` | 90 days |
 //! | account's place in the list | `SYSTEM#ACCOUNTS` | `<account>` | |
 //! | sealing key | `SYSTEM#SEALING-KEYS` | `<day>` | 3 days |
 //!
@@ -34,6 +35,7 @@
 //! ends its push. See `ARCHITECTURE.md`, "Never lose an image".
 
 mod attributes;
+mod audit;
 mod blobs;
 pub mod identity;
 mod images;
@@ -44,6 +46,7 @@ mod sealing_keys;
 mod uploads;
 
 use std::collections::{BTreeSet, HashMap};
+use std::sync::Arc;
 use std::time::Duration;
 
 use aws_sdk_dynamodb::Client;
@@ -57,6 +60,7 @@ use aws_sdk_dynamodb::types::{
 use ironwharf_model::{Error, Result};
 
 use attributes::{EXPIRES, Item, PARTITION, SORT};
+pub use audit::{AuditRecord, PendingAudit, audit_position};
 pub use blobs::{BlobRecord, BlobState, LayerState};
 pub use images::{
     Commit, CommitConflict, INLINE_MANIFEST_BYTES, ImageRecord, NewImage, PushState, StoredManifest, TagRecord,
@@ -75,11 +79,16 @@ pub const DUE_INDEX: &str = "due";
 /// is ever needed.
 const TRANSACTION_TRIES: u32 = 12;
 
+/// The most items of a transaction.
+const TRANSACTION_ITEMS: usize = 100;
+
 /// The table of one Region.
 #[derive(Clone, Debug)]
 pub struct Table {
     client: Client,
     name: String,
+    /// The event of the request that this table is used for.
+    audit: Option<Arc<PendingAudit>>,
 }
 
 /// How a transaction ended.
@@ -100,7 +109,7 @@ impl Table {
     /// The table `name`, reached through `client`.
     #[must_use]
     pub const fn new(client: Client, name: String) -> Self {
-        Self { client, name }
+        Self { client, name, audit: None }
     }
 
     /// Creates the table if it is not there. On AWS the template does this;
@@ -252,11 +261,22 @@ impl Table {
 
     /// A transaction. The SDK gives it an idempotency token, so a lost answer
     /// never turns into a refusal of our own write.
-    async fn transact(&self, items: Vec<TransactWriteItem>) -> Result<Transaction> {
+    ///
+    /// The request's audit event goes along, behind the items.
+    async fn transact(&self, mut items: Vec<TransactWriteItem>) -> Result<Transaction> {
+        let audit = self.audit.as_ref().filter(|_| items.len() < TRANSACTION_ITEMS);
+        if let Some(write) = audit.map(|audit| audit.write(&self.name)).transpose()?.flatten() {
+            items.push(write);
+        }
         let mut tries = 0;
         loop {
             let sent = self.client.transact_write_items().set_transact_items(Some(items.clone())).send().await;
-            let Err(error) = sent else { return Ok(Transaction::Written) };
+            let Err(error) = sent else {
+                if let Some(audit) = audit {
+                    audit.mark_written();
+                }
+                return Ok(Transaction::Written);
+            };
             let reasons = match error.as_service_error() {
                 Some(TransactWriteItemsError::TransactionCanceledException(cancelled)) => {
                     cancelled.cancellation_reasons().to_vec()

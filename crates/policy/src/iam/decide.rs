@@ -90,15 +90,10 @@ pub fn decide_trust(request: &Request<'_>, policies: &Policies<'_>, trust: Attac
     evaluation.of_requester(policies);
     let is_signed = request.requester != Requester::Anonymous;
     evaluation.of_resource(Some(trust), PolicyType::Trust, is_signed, true);
+    // Identity policies alone never open a role, not even to the root user.
     let outcome = match evaluation.resource {
         None => Outcome::NotGranted(PolicyType::Trust),
-        Some((standing, _)) => {
-            if standing == Standing::Account && evaluation.is_same_account() && !evaluation.speaks_for_itself() {
-                Outcome::NotGranted(PolicyType::Identity)
-            } else {
-                evaluation.outcome(PolicyType::Trust)
-            }
-        }
+        Some(_) => evaluation.outcome(PolicyType::Trust),
     };
     evaluation.decision(outcome)
 }

@@ -62,7 +62,14 @@ fn is_suffix(run: &[Piece<'_>], text: &str) -> bool {
 fn after_first<'t>(run: &[Piece<'_>], text: &'t str) -> Option<&'t str> {
     match run {
         [] => Some(text),
-        [Piece::Text(literal)] => text.split_once(literal).map(|(_, after)| after),
+        [Piece::Text(literal)] => {
+            let mut characters = literal.chars();
+            match (characters.next(), characters.next()) {
+                // Much faster than looking for a text of one character.
+                (Some(character), None) => text.split_once(character).map(|(_, after)| after),
+                _ => text.split_once(literal).map(|(_, after)| after),
+            }
+        }
         _ => {
             let mut characters = text.chars();
             loop {

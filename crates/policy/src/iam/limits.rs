@@ -3,7 +3,8 @@
 //! Invariant: nothing here is a quota of IAM or ECR; those are the business of
 //! whoever stores the document, and are smaller.
 
-/// The largest text that is read, in bytes.
+/// The largest text that is read, in bytes. IAM does not count white space, so
+/// there is room for some.
 pub(super) const MAX_TEXT: usize = 32 * 1024;
 
 /// The largest number of statements in a document.
@@ -14,8 +15,8 @@ pub(super) const MAX_LIST: usize = 1_000;
 
 /// The largest number of `?` in a document. Finding a run of text takes linear
 /// time; a run that holds `?` has to be tried at every position.
-pub(super) const MAX_QUESTION_MARKS: usize = 256;
+pub(super) const MAX_QUESTION_MARKS: usize = 64;
 
 /// The longest value of the request that is compared. A longer one is neither
 /// equal nor different: an `Allow` does not apply, a `Deny` does.
-pub(super) const MAX_VALUE: usize = 4 * 1024;
+pub(super) const MAX_VALUE: usize = 1024;

@@ -53,30 +53,12 @@ pub(super) enum Standing {
 impl Principals {
     /// Reads the element. (IAM User Guide: Principal, `NotPrincipal`.)
     pub(super) fn parse(value: &Value, negated: bool, kind: PolicyKind) -> Result<Self, MalformedPolicy> {
-        if value.as_str() == Some("*") {
-            return Ok(Self { negated, names: vec![Name::Everyone] });
+        let principals = Self { negated, names: names(value, kind)? };
+        let is_everyone = |name: &Name| matches!(name, Name::Everyone | Name::EveryAws);
+        if negated && principals.names.iter().any(is_everyone) {
+            return Err(MalformedPolicy::here("must not be '*': it would be about nobody"));
         }
-        if value.is_string() {
-            return Err(MalformedPolicy::here("must be '*' or an object"));
-        }
-        let types: &[&str] = match kind {
-            PolicyKind::Trust => &["AWS", "Federated", "Service"],
-            _ => &["AWS", "CanonicalUser", "Service"],
-        };
-        let mut names = Vec::new();
-        for (name, value) in members(value, types)? {
-            let read = match name.as_str() {
-                "AWS" => aws,
-                "Federated" => federated,
-                "Service" => service,
-                _ => canonical_user,
-            };
-            names.extend(texts(value, read).map_err(|fault| fault.within(name))?);
-        }
-        if names.is_empty() {
-            return Err(MalformedPolicy::here("must not be empty"));
-        }
-        Ok(Self { negated, names })
+        Ok(principals)
     }
 
     /// How the element reaches the requester, if it does.
@@ -92,19 +74,15 @@ impl Principals {
     /// tells to write it. What it leaves out is denied.
     fn exempt(&self, requester: &Requester<'_>) -> bool {
         let named = |name: Name| self.names.contains(&name);
-        if named(Name::Everyone) {
-            return true;
-        }
-        let every_aws = named(Name::EveryAws);
         match *requester {
-            Requester::Anonymous => every_aws,
-            Requester::Root { account } => every_aws || named(Name::Account(account.clone())),
+            Requester::Anonymous => false,
+            Requester::Root { account } => named(Name::Account(account.clone())),
             Requester::User { account, arn } => {
-                every_aws || named(Name::User(arn.to_owned())) && named(Name::Account(account.clone()))
+                named(Name::User(arn.to_owned())) && named(Name::Account(account.clone()))
             }
             Requester::Session { account, role_arn, session_arn } => {
                 let session = named(Name::Session(session_arn.to_owned())) && named(Name::Role(role_arn.to_owned()));
-                every_aws || session && named(Name::Account(account.clone()))
+                session && named(Name::Account(account.clone()))
             }
             Requester::Federated { provider } => named(Name::Federated(provider.to_owned())),
             Requester::Service { name } => named(Name::Service(name.to_owned())),
@@ -140,6 +118,33 @@ impl Name {
     }
 }
 
+fn names(value: &Value, kind: PolicyKind) -> Result<Vec<Name>, MalformedPolicy> {
+    if value.as_str() == Some("*") {
+        return Ok(vec![Name::Everyone]);
+    }
+    if value.is_string() {
+        return Err(MalformedPolicy::here("must be '*' or an object"));
+    }
+    let types: &[&str] = match kind {
+        PolicyKind::Trust => &["AWS", "Federated", "Service"],
+        _ => &["AWS", "CanonicalUser", "Service"],
+    };
+    let mut names = Vec::new();
+    for (name, value) in members(value, types)? {
+        let read = match name.as_str() {
+            "AWS" => aws,
+            "Federated" => federated,
+            "Service" => service,
+            _ => canonical_user,
+        };
+        names.extend(texts(value, read).map_err(|fault| fault.within(name))?);
+    }
+    if names.is_empty() {
+        return Err(MalformedPolicy::here("must not be empty"));
+    }
+    Ok(names)
+}
+
 fn aws(text: &str) -> Result<Name, MalformedPolicy> {
     if text == "*" {
         return Ok(Name::EveryAws);
@@ -166,8 +171,11 @@ fn arn(text: &str) -> Option<Name> {
         return None;
     }
     let whole = text.to_owned();
-    let is_name =
-        |name: &str| !name.is_empty() && !name.ends_with('/') && name.bytes().all(|byte| byte.is_ascii_graphic());
+    // A path takes more than a name does, but a variable is always a mistake.
+    let is_name = |name: &str| {
+        let is_plain = name.bytes().all(|byte| byte.is_ascii_graphic() && !matches!(byte, b'$' | b'{' | b'}' | b':'));
+        !name.is_empty() && !name.ends_with('/') && is_plain
+    };
     match (service, resource.split_once('/')) {
         ("iam", None) if resource == "root" => Some(Name::Account(account)),
         ("iam", Some(("user", name))) if is_name(name) => Some(Name::User(whole)),

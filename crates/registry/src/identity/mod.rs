@@ -10,8 +10,10 @@ pub(crate) mod access_keys;
 pub(crate) mod aws_managed;
 pub(crate) mod directory;
 pub(crate) mod grants;
+pub(crate) mod oidc;
 pub(crate) mod ops;
 pub(crate) mod query_api;
+pub(crate) mod shared_issuers;
 pub(crate) mod sts;
 pub(crate) mod unique_id;
 

@@ -53,23 +53,29 @@ pub(crate) async fn answer(app: &App, parts: &Parts, body: &mut Body) -> Result<
     let mode = if only_looks { Mode::Read } else { Mode::Write };
     let permit = authorize_in_registry(caller, mode, action, resource, &Details::default()).await?;
     let call = Call { app, parts, permit: &permit };
+    let result = dispatch(&call, route, body).await;
+    permit.conclude(result.as_ref().err()).await;
+    result
+}
+
+async fn dispatch(call: &Call<'_>, route: Route<'_>, body: &mut Body) -> Result<Response<Body>> {
     match route {
         Route::Base => Ok(base()),
-        Route::Catalog => listings::catalog(&call).await,
-        Route::TagsList { .. } => listings::tags(&call).await,
-        Route::Referrers { digest, .. } => listings::referrers(&call, &Digest::parse(digest)?).await,
-        Route::ManifestGet { reference, .. } => manifests::get(&call, &Reference::parse(reference)?, true).await,
-        Route::ManifestHead { reference, .. } => manifests::get(&call, &Reference::parse(reference)?, false).await,
-        Route::ManifestPut { reference, .. } => manifests::put(&call, &Reference::parse(reference)?, body).await,
-        Route::ManifestDelete { reference, .. } => manifests::delete(&call, &Reference::parse(reference)?).await,
-        Route::BlobHead { digest, .. } => blobs::head(&call, &Digest::parse(digest)?).await,
-        Route::BlobGet { digest, .. } => blobs::get(&call, &Digest::parse(digest)?).await,
-        Route::BlobDelete { digest, .. } => blobs::delete(&call, &Digest::parse(digest)?).await,
-        Route::UploadStart { .. } => uploads::start(&call, body).await,
-        Route::UploadStatus { upload, .. } => uploads::status(&call, upload).await,
-        Route::UploadPatch { upload, .. } => uploads::append(&call, upload, body).await,
-        Route::UploadFinish { upload, .. } => uploads::finish(&call, upload, body).await,
-        Route::UploadCancel { upload, .. } => uploads::cancel(&call, upload).await,
+        Route::Catalog => listings::catalog(call).await,
+        Route::TagsList { .. } => listings::tags(call).await,
+        Route::Referrers { digest, .. } => listings::referrers(call, &Digest::parse(digest)?).await,
+        Route::ManifestGet { reference, .. } => manifests::get(call, &Reference::parse(reference)?, true).await,
+        Route::ManifestHead { reference, .. } => manifests::get(call, &Reference::parse(reference)?, false).await,
+        Route::ManifestPut { reference, .. } => manifests::put(call, &Reference::parse(reference)?, body).await,
+        Route::ManifestDelete { reference, .. } => manifests::delete(call, &Reference::parse(reference)?).await,
+        Route::BlobHead { digest, .. } => blobs::head(call, &Digest::parse(digest)?).await,
+        Route::BlobGet { digest, .. } => blobs::get(call, &Digest::parse(digest)?).await,
+        Route::BlobDelete { digest, .. } => blobs::delete(call, &Digest::parse(digest)?).await,
+        Route::UploadStart { .. } => uploads::start(call, body).await,
+        Route::UploadStatus { upload, .. } => uploads::status(call, upload).await,
+        Route::UploadPatch { upload, .. } => uploads::append(call, upload, body).await,
+        Route::UploadFinish { upload, .. } => uploads::finish(call, upload, body).await,
+        Route::UploadCancel { upload, .. } => uploads::cancel(call, upload).await,
     }
 }
 

@@ -30,6 +30,7 @@ pub(super) async fn start(call: &Call<'_>, body: &mut Body) -> Result<Response<B
     if let Some(digest) = mount
         && mount_blob(call, &query, &repository, &digest).await?
     {
+        call.permit.note_change().await;
         return created(&repository.key, &digest);
     }
     if let Some(digest) = digest {

@@ -22,6 +22,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use crate::app::App;
+use crate::audit;
 use crate::authenticate::Caller;
 use crate::authorize::{Details, Permit, Resource, authorize_in_registry};
 
@@ -149,11 +150,12 @@ operations! {
     repository_policy::SetRepositoryPolicy,
 }
 
-async fn call<O: Operation>(app: &App, parts: &Parts, caller: Caller, body: &[u8]) -> Result<Vec<u8>> {
+async fn call<O: Operation>(app: &App, parts: &Parts, mut caller: Caller, body: &[u8]) -> Result<Vec<u8>> {
     let input: O::Input = decode(O::NAME, body).map_err(|error| match error {
         DecodeError::Serialization { message } => Error::Serialization { message },
         DecodeError::InvalidParameter { parameter, constraint } => Error::InvalidParameter { parameter, constraint },
     })?;
+    caller.parameters = serde_json::from_slice(body).ok().as_ref().and_then(audit::parameters);
     let mut resources = O::target(&input).resources(&caller.principal.account)?.into_iter();
     let first = resources.next().ok_or_else(|| Error::internal("an operation acts on nothing"))?;
     let details = Details { request_tags: O::request_tags(&input), ..Details::default() };
@@ -163,7 +165,10 @@ async fn call<O: Operation>(app: &App, parts: &Parts, caller: Caller, body: &[u8
     for resource in resources {
         permit.require(&action, &resource, &details).await?;
     }
-    let output = O::run(&Call { app, parts, permit }, input).await?;
+    let call = Call { app, parts, permit };
+    let result = O::run(&call, input).await;
+    call.permit.conclude(result.as_ref().err()).await;
+    let output = result?;
     serde_json::to_vec(&output).map_err(Error::internal)
 }
 

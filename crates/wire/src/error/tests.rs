@@ -132,6 +132,7 @@ rows! {
         resource: "arn:aws:ecr:us-east-1:123456789012:repository/team/app".into(),
         reason: "no policy allows it".into(),
     },
+    "NotAuthorized": Error::NotAuthorized { .. } => Error::NotAuthorized { action: "sts:AssumeRoleWithWebIdentity" },
     "AccountSuspended": Error::AccountSuspended => Error::AccountSuspended,
     "Throttled": Error::Throttled { .. } => Error::Throttled { message: "(which, and why)".into() },
     "Internal": Error::Internal(_) => Error::internal("the secret of the house"),

@@ -11,7 +11,7 @@ use ironwharf_local::counting::CallCounts;
 use ironwharf_local::embedded::Embedded;
 use ironwharf_local::regions::EmbeddedRegions;
 use ironwharf_model::{AccountId, Region};
-use ironwharf_registry::{App, AppConfig, RegistryHost, RootCredentials};
+use ironwharf_registry::{App, AppConfig, EgressRules, RateLimits, RegistryHost, RootCredentials};
 use ironwharf_wire::sigv4::{self, Signer};
 use lambda_http::lambda_runtime::Context;
 use lambda_http::{LambdaEvent, Service as _};
@@ -237,11 +237,13 @@ impl Registry {
             registry_host: RegistryHost::parse(HOST, true).unwrap(),
             create_on_push: false,
             serves_objects: false,
+            rate_limits: RateLimits::Unlimited,
             roots: vec![RootCredentials {
                 account: AccountId::parse(ACCOUNT).unwrap(),
                 access_key_id: ACCESS_KEY_ID.to_owned(),
                 secret_access_key: SECRET.to_owned(),
             }],
+            egress: EgressRules::default(),
         };
         // Each with caches of its own, as functions have.
         let app = || {

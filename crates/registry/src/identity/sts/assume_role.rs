@@ -52,7 +52,7 @@ impl<'a> RoleName<'a> {
     }
 }
 
-pub(super) async fn answer(call: Call<'_>) -> Result<String> {
+pub(super) async fn answer(call: &Call<'_>) -> Result<String> {
     const NAME: OperationName = OperationName::AssumeRole;
     let input: AssumeRoleRequest = decode(NAME, call.form)?;
     let caller = &call.caller;
@@ -77,7 +77,7 @@ pub(super) async fn answer(call: Call<'_>) -> Result<String> {
     let not_trusted = "because no role trust policy allows the sts:AssumeRole action";
     let role = name.find(call.directory).await?.ok_or_else(|| denied("sts:AssumeRole", not_trusted))?;
     let tags = tags(caller, input.tags.as_deref().unwrap_or_default())?;
-    check_trust(&call, &input, &name, &role, &tags)?;
+    check_trust(call, &input, &name, &role, &tags)?;
     let seconds =
         duration(input.duration_seconds, &role, matches!(caller.principal.kind, PrincipalKind::Session { .. }))?;
     let mut transitive = caller.bearer.transitive_tags.clone();

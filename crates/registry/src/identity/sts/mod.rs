@@ -9,12 +9,13 @@ mod session_token;
 pub(crate) mod web_identity;
 mod who;
 
-use ironwharf_model::{Error, Result};
+use ironwharf_model::{AccountId, Error, Result};
 use ironwharf_wire::query::Form;
 use ironwharf_wire::sts::OperationName;
 
 use super::Directory;
 use crate::app::App;
+use crate::audit::{Act, form_parameters};
 use crate::authenticate::Caller;
 
 /// The operations that are served.
@@ -44,12 +45,36 @@ pub(crate) async fn dispatch(
     request_id: &str,
 ) -> Result<String> {
     let directory = app.directory().await?;
+    let caller = Caller { parameters: form_parameters(form), ..caller };
     let call = Call { directory: &directory, caller, form, request_id };
     match operation {
-        OperationName::AssumeRole => assume_role::answer(call).await,
+        OperationName::AssumeRole => {
+            let result = assume_role::answer(&call).await;
+            let role = form.get("RoleArn").unwrap_or("*");
+            let account = assume_role::RoleName::parse(role).map(|role| role.account);
+            let recipient = account.unwrap_or_else(|_| call.caller.principal.account.clone());
+            call.note("sts:AssumeRole", &recipient, role, result.as_ref().err()).await;
+            result
+        }
         OperationName::GetAccessKeyInfo => who::access_key_info(call).await,
         OperationName::GetCallerIdentity => who::caller_identity(&call),
-        OperationName::GetSessionToken => session_token::answer(call).await,
+        OperationName::GetSessionToken => {
+            let result = session_token::answer(&call).await;
+            let account = &call.caller.principal.account;
+            call.note("sts:GetSessionToken", account, "*", result.as_ref().err()).await;
+            result
+        }
         other => Err(Error::ActionNotServed { service: "STS", action: other.as_str().to_owned() }),
+    }
+}
+
+impl Call<'_> {
+    /// Notes that credentials were issued, or refused.
+    async fn note(&self, action: &str, recipient: &AccountId, resource: &str, error: Option<&Error>) {
+        let act = Act { caller: &self.caller, action, recipient, resource };
+        match error {
+            None => act.done().await,
+            Some(error) => act.failed(error).await,
+        }
     }
 }

@@ -13,7 +13,7 @@ use crate::authorize::{Details, Resource, ResourcePolicies, decide_with};
 const DEFAULT_SECONDS: i64 = 12 * 3600;
 const MAX_SECONDS_OF_ROOT: i64 = 3600;
 
-pub(super) async fn answer(call: Call<'_>) -> Result<String> {
+pub(super) async fn answer(call: &Call<'_>) -> Result<String> {
     const NAME: OperationName = OperationName::GetSessionToken;
     let input: GetSessionTokenRequest = decode(NAME, call.form)?;
     let caller = &call.caller;

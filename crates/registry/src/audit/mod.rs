@@ -1,0 +1,143 @@
+//! The audit trail: one event for every call that changes something, and for
+//! every refusal.
+//!
+//! The event of a change travels with the transaction that makes it, so that it
+//! costs no call; where there is none it is written behind it. Beginning an
+//! upload and sending parts of it change nothing that anybody can see: what
+//! becomes of them is in the event of the blob or the image.
+//!
+//! Invariant: an event goes to the account that was acted on, and, if a caller
+//! of another account did it, to the caller's account too.
+//! Invariant: no event holds a secret (see [`event`]).
+
+mod event;
+pub(crate) mod lookup;
+
+use std::sync::Arc;
+
+use ironwharf_cloud::Table;
+use ironwharf_cloud::random;
+use ironwharf_cloud::table::{AuditRecord, PendingAudit};
+use ironwharf_model::{AccountId, Error};
+use ironwharf_wire::error::codes;
+
+pub(crate) use event::{form_parameters, parameters};
+
+use crate::authenticate::Caller;
+use event::Event;
+
+/// Actions that change something only if a transaction says so.
+const PREPARING: [&str; 2] = ["ecr:InitiateLayerUpload", "ecr:UploadLayerPart"];
+
+/// What is done, by whom, to what.
+#[derive(Clone, Copy)]
+pub(crate) struct Act<'a> {
+    pub(crate) caller: &'a Caller,
+    /// Such as `ecr:PutImage`.
+    pub(crate) action: &'a str,
+    /// The account acted on.
+    pub(crate) recipient: &'a AccountId,
+    /// The ARN acted on, or `*`.
+    pub(crate) resource: &'a str,
+}
+
+/// The event of a permitted call, on its way into the trail.
+#[derive(Clone)]
+pub(crate) struct Pending {
+    event: Arc<PendingAudit>,
+    /// Whether it is written even if no transaction took it along.
+    always: bool,
+}
+
+impl Pending {
+    /// The event of a call that may change something; `None` if it only looks.
+    pub(crate) fn of(act: Act<'_>) -> Option<Self> {
+        if is_read(act.action) {
+            return None;
+        }
+        let record = record(&act.event(None));
+        let event = Arc::new(PendingAudit::new(act.recipient.clone(), record));
+        Some(Self { event, always: !PREPARING.contains(&act.action) })
+    }
+
+    /// Whether it is to be written even if no transaction took it along.
+    pub(crate) const fn always(&self) -> bool {
+        self.always
+    }
+
+    /// `table`, whose transactions take the event along.
+    pub(crate) fn with(&self, table: &Table) -> Table {
+        table.with_audit(Arc::clone(&self.event))
+    }
+
+    /// Writes the event of a change that no transaction made.
+    pub(crate) async fn note(&self, table: &Table) {
+        written(table.write_pending_audit(&self.event).await);
+    }
+}
+
+/// Whether an action only looks.
+fn is_read(action: &str) -> bool {
+    let name = action.split_once(':').map_or(action, |(_, name)| name);
+    ["Get", "List", "Describe", "BatchGet", "BatchCheck", "Simulate", "Lookup"]
+        .iter()
+        .any(|verb| name.starts_with(verb))
+}
+
+impl Act<'_> {
+    fn event(&self, error: Option<&Error>) -> Event {
+        let (service, name) = self.action.split_once(':').unwrap_or(("ecr", self.action));
+        let service = ["iam", "sts", "ironwharf", "cloudtrail"].into_iter().find(|known| *known == service);
+        let codes = error.map(codes);
+        let is_query = matches!(service, Some("iam" | "sts"));
+        let code = codes.map(|codes| if is_query { codes.query } else { codes.aws }.to_owned());
+        Event {
+            id: random::uuid(),
+            at_ms: self.caller.now_ms(),
+            service: service.unwrap_or("ecr"),
+            name: name.to_owned(),
+            region: self.caller.region().to_string(),
+            principal: Some(self.caller.principal.clone()),
+            origin: self.caller.origin.clone(),
+            recipient: self.recipient.clone(),
+            resource: (self.resource != "*").then(|| self.resource.to_owned()),
+            parameters: self.caller.parameters.clone(),
+            error: code.zip(error.map(ToString::to_string)),
+            read_only: is_read(self.action),
+        }
+    }
+
+    /// Records a refusal, or a change that failed.
+    pub(crate) async fn failed(&self, error: &Error) {
+        let event = self.event(Some(error));
+        tracing::info!(action = self.action, resource = self.resource, %error, "refused");
+        self.write(&event).await;
+    }
+
+    /// Records a change that no [`Pending`] stands for.
+    pub(crate) async fn done(&self) {
+        self.write(&self.event(None)).await;
+    }
+
+    async fn write(&self, event: &Event) {
+        let (table, record) = (&self.caller.region.cloud.table, record(event));
+        let own = &self.caller.principal.account;
+        written(table.write_audit(own, &record).await);
+        // A stranger's refusal is no business of an account that is not there.
+        if self.recipient != own && matches!(self.caller.directory.account(self.recipient).await, Ok(Some(_))) {
+            written(table.write_audit(self.recipient, &record).await);
+        }
+    }
+}
+
+fn record(event: &Event) -> AuditRecord {
+    AuditRecord { id: event.id.clone(), at_ms: event.at_ms, event: event.to_json().to_string() }
+}
+
+/// What was decided stands, whether or not it could be noted.
+fn written(result: ironwharf_model::Result<()>) {
+    if let Err(error) = result {
+        let source = std::error::Error::source(&error).map(ToString::to_string);
+        tracing::error!(error = source, "an audit event could not be written");
+    }
+}

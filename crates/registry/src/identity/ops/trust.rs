@@ -1,0 +1,136 @@
+//! Trust policies of roles.
+//!
+//! Invariant: a role never trusts all tokens of an issuer that signs tokens for
+//! everybody.
+
+use ironwharf_cloud::table::identity::{RoleRecord, UserRecord};
+use ironwharf_model::error::quoted;
+use ironwharf_model::{Error, Result};
+use ironwharf_policy::iam::{Policy, PolicyKind};
+use serde_json::Value;
+
+use super::Call;
+use super::documents::{STORED_BYTES, characters, check, quota};
+use super::holders::Holder;
+
+/// How many characters a trust policy may have, white space apart.
+const MAX_CHARACTERS: usize = 2_048;
+
+/// Issuers whose tokens strangers get as well. Only the claims tell whose a
+/// token is.
+const SHARED_ISSUERS: [&str; 5] = [
+    "accounts.google.com",
+    "agent.buildkite.com",
+    "app.terraform.io",
+    "gitlab.com",
+    "token.actions.githubusercontent.com",
+];
+
+/// The start of more of them: each organization has an issuer of its own here,
+/// and shares it with all its projects.
+const SHARED_ISSUER_PREFIX: &str = "oidc.circleci.com/";
+
+/// Checks the trust policy of a role.
+pub(super) async fn check_trust_policy(call: &Call<'_>, document: &str) -> Result<()> {
+    let policy = check(document, PolicyKind::Trust)?;
+    if characters(document) > MAX_CHARACTERS || document.len() > STORED_BYTES {
+        return Err(quota("ACLSizePerRole", MAX_CHARACTERS));
+    }
+    check_issuers(&policy)?;
+    for principal in principals(document, "AWS") {
+        if !may_be_there(call, &principal).await? {
+            let message = format!("Invalid principal in policy: \"AWS\":\"{}\"", quoted(&principal));
+            return Err(Error::MalformedPolicyDocument { message });
+        }
+    }
+    Ok(())
+}
+
+fn check_issuers(policy: &Policy) -> Result<()> {
+    for provider in principals(policy.text(), "Federated") {
+        let issuer = provider.split_once(":oidc-provider/").map_or(provider.as_str(), |(_, issuer)| issuer);
+        let folded = issuer.to_lowercase();
+        let is_shared = SHARED_ISSUERS.contains(&folded.as_str()) || folded.starts_with(SHARED_ISSUER_PREFIX);
+        if !is_shared {
+            continue;
+        }
+        if let Some(index) = policy.web_identity_statements_without(&provider, &format!("{issuer}:sub")) {
+            let issuer = quoted(issuer);
+            let message = format!(
+                "Statement[{index}]: the issuer {issuer} signs tokens for everybody, so there must be a condition on \
+                 {issuer}:sub that says whose tokens are trusted"
+            );
+            return Err(Error::MalformedPolicyDocument { message });
+        }
+    }
+    Ok(())
+}
+
+/// The principals of one type in a document that is a policy.
+fn principals(document: &str, kind: &str) -> Vec<String> {
+    let document: Value = serde_json::from_str(document).unwrap_or_default();
+    let statements = document.get("Statement").map(each).unwrap_or_default();
+    let named = statements.into_iter().filter_map(|statement| statement.get("Principal")?.get(kind));
+    named.flat_map(each).filter_map(Value::as_str).map(str::to_owned).collect()
+}
+
+/// One value or those of a list.
+fn each(value: &Value) -> Vec<&Value> {
+    value.as_array().map_or_else(|| vec![value], |list| list.iter().collect())
+}
+
+/// Whether a principal can be meant: a user or role of the own account has to
+/// be there, of others nobody is told.
+async fn may_be_there(call: &Call<'_>, principal: &str) -> Result<bool> {
+    let own = format!("arn:aws:iam::{}:", call.account());
+    let Some(resource) = principal.strip_prefix(&own) else { return Ok(true) };
+    let name = resource.rsplit('/').next().unwrap_or_default();
+    if resource.starts_with("user/") {
+        return is_there::<UserRecord>(call, principal, name).await;
+    }
+    if resource.starts_with("role/") {
+        return is_there::<RoleRecord>(call, principal, name).await;
+    }
+    Ok(true)
+}
+
+async fn is_there<H: Holder>(call: &Call<'_>, arn: &str, name: &str) -> Result<bool> {
+    let stored = call.table().identity::<H>(call.account(), name).await?;
+    Ok(stored.is_some_and(|stored| stored.record.arn(call.account()) == arn))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn checked(provider: &str, condition: &str) -> Result<()> {
+        let text = format!(
+            r#"{{"Version":"2012-10-17","Statement":[{{"Effect":"Allow","Principal":{{"Federated":"{provider}"}},
+            "Action":"sts:AssumeRoleWithWebIdentity"{condition}}}]}}"#
+        );
+        check_issuers(&Policy::parse(&text, PolicyKind::Trust).unwrap())
+    }
+
+    #[test]
+    fn a_shared_issuer_needs_a_condition_on_the_subject() {
+        let arn = |issuer: &str| format!("arn:aws:iam::123456789012:oidc-provider/{issuer}");
+        let on = |key: &str| format!(r#","Condition":{{"StringLike":{{"{key}":"repo:acme/*"}}}}"#);
+        let issuers = SHARED_ISSUERS.iter().map(ToString::to_string).chain(["oidc.circleci.com/org/x".to_owned()]);
+        for issuer in issuers {
+            assert!(checked(&arn(&issuer), "").is_err(), "{issuer}");
+            assert!(checked(&arn(&issuer), &on(&format!("{issuer}:aud"))).is_err(), "{issuer}");
+            assert!(checked(&arn(&issuer), &on(&format!("{issuer}:sub"))).is_ok(), "{issuer}");
+        }
+        assert!(checked("accounts.google.com", "").is_err());
+        assert!(checked(&arn("oidc.eks.eu-west-1.amazonaws.com/id/X"), "").is_ok());
+    }
+
+    #[test]
+    fn principals_are_found_in_one_or_many_statements() {
+        let one = r#"{"Statement":{"Principal":{"AWS":"a"}}}"#;
+        let many = r#"{"Statement":[{"Principal":{"AWS":["a","b"]}},{"Principal":"*"},{"Principal":{"AWS":"c"}}]}"#;
+        assert_eq!(principals(one, "AWS"), ["a"]);
+        assert_eq!(principals(many, "AWS"), ["a", "b", "c"]);
+        assert!(principals(many, "Federated").is_empty());
+    }
+}

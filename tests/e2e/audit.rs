@@ -1,0 +1,116 @@
+//! The audit trail: what was changed and what was refused.
+
+use ironwharf_tests::{Client, Image, Registry};
+use serde_json::{Value, json};
+
+const A: &str = "111111111111";
+const B: &str = "222222222222";
+
+async fn events(client: &Client, input: Value) -> Vec<Value> {
+    let output = client.lookup_events(input).await.expect_status(200).json();
+    let events = output["Events"].as_array().expect("a list").clone();
+    events
+        .iter()
+        .map(|event| serde_json::from_str(event["CloudTrailEvent"].as_str().expect("text")).expect("JSON"))
+        .collect()
+}
+
+fn names(events: &[Value]) -> Vec<&str> {
+    events.iter().map(|event| event["eventName"].as_str().expect("a name")).collect()
+}
+
+#[tokio::test]
+async fn changes_and_refusals_are_in_the_trail_of_whom_they_concern() {
+    let registry = Registry::start().await;
+    let operator = registry.client();
+    let (a, b) = (operator.new_account(A).await, operator.new_account(B).await);
+    a.api_ok("CreateRepository", json!({ "repositoryName": "app" })).await;
+    let image = Image::new("audited");
+    a.push_image("app", "latest", &image).await;
+    a.expect_image("app", "latest", &image).await;
+    a.api_ok("DescribeRepositories", json!({})).await;
+    let input = json!({ "registryId": A, "repositoryName": "app", "imageIds": [{ "imageTag": "latest" }] });
+    b.api("BatchDeleteImage", input).await.expect_aws_error_code("AccessDeniedException");
+    a.oci("DELETE", "/v2/app/manifests/latest").send().await.expect_status(202);
+
+    let of_a = events(&a, json!({})).await;
+    let blobs = image.blobs.len();
+    let mut expected = vec!["BatchDeleteImage", "BatchDeleteImage", "PutImage"];
+    expected.extend(vec!["InitiateLayerUpload"; blobs]);
+    expected.push("CreateRepository");
+    // Events of one millisecond have no order.
+    let (mut found, mut wanted) = (names(&of_a), expected.clone());
+    found.sort_unstable();
+    wanted.sort_unstable();
+    assert_eq!(found, wanted);
+    let refused = of_a.iter().find(|event| event.get("errorCode").is_some()).expect("the refusal");
+    assert_eq!(refused["errorCode"], "AccessDeniedException");
+    assert_eq!(refused["userIdentity"]["accountId"], B);
+    assert_eq!(refused["recipientAccountId"], A);
+    assert_eq!(refused["resources"][0]["ARN"], format!("arn:aws:ecr:us-east-1:{A}:repository/app"));
+    assert_eq!(refused["sourceIPAddress"], "127.0.0.1");
+    let pushed = of_a.iter().find(|event| event["eventName"] == "PutImage").expect("the push");
+    assert_eq!(pushed["userIdentity"]["arn"], format!("arn:aws:iam::{A}:root"));
+    assert_eq!(pushed["additionalEventData"]["path"], "/v2/app/manifests/latest");
+    assert_eq!(pushed["readOnly"], false);
+
+    // The stranger sees what it tried, and nothing else of A.
+    assert_eq!(names(&events(&b, json!({})).await), ["BatchDeleteImage"]);
+
+    let by = async |key: &str, value: &str| {
+        let attribute = json!([{ "AttributeKey": key, "AttributeValue": value }]);
+        events(&a, json!({ "LookupAttributes": attribute })).await.len()
+    };
+    assert_eq!(by("EventName", "PutImage").await, 1);
+    assert_eq!(by("ResourceName", "app").await, expected.len());
+    assert_eq!(by("Username", "root").await, expected.len());
+    assert_eq!(by("EventSource", "iam.amazonaws.com").await, 0);
+
+    // Page by page the same.
+    let (mut pages, mut token) = (Vec::new(), Value::Null);
+    loop {
+        let mut input = json!({ "MaxResults": 2 });
+        if !token.is_null() {
+            input["NextToken"] = token;
+        }
+        let output = a.lookup_events(input).await.expect_status(200).json();
+        pages.extend(output["Events"].as_array().expect("a list").clone());
+        token = output["NextToken"].clone();
+        if token.is_null() {
+            break;
+        }
+    }
+    assert_eq!(pages.len(), expected.len());
+    a.lookup_events(json!({ "MaxResults": 51 })).await.expect_aws_error_code("ValidationException");
+    a.lookup_events(json!({ "NextToken": "x" })).await.expect_aws_error_code("ValidationException");
+    let future = json!({ "StartTime": 4_000_000_000_u64, "EndTime": 1 });
+    a.lookup_events(future).await.expect_aws_error_code("ValidationException");
+    registry.stop().await;
+}
+
+#[tokio::test]
+async fn no_secret_is_in_the_trail() {
+    let registry = Registry::start().await;
+    let operator = registry.client();
+    let a = operator.new_account(A).await;
+    let policy =
+        json!({ "Version": "2012-10-17", "Statement": { "Effect": "Allow", "Action": "ecr:*", "Resource": "*" } });
+    let user = a.new_user("ada", Some(&policy)).await;
+    user.push_image("app", "latest", &Image::new("secret")).await;
+    let session = user.sts("GetSessionToken", &[]).await.key();
+    let password = user.password().await;
+    for client in [&a, &operator] {
+        let all = client.lookup_events(json!({})).await.expect_status(200).text();
+        assert!(all.contains("CreateAccessKey") || client.key() == operator.key());
+        for secret in [
+            &user.key().secret_access_key,
+            &session.secret_access_key,
+            session.session_token.as_ref().expect("a token"),
+            &a.key().secret_access_key,
+            &password,
+        ] {
+            assert!(!all.contains(secret.as_str()));
+        }
+    }
+    registry.stop().await;
+}
