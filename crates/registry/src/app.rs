@@ -117,14 +117,14 @@ impl App {
         let (parts, mut body) = request.into_parts();
         let path = parts.uri.path();
         let (protocol, answer) = if path == "/v2" || path.starts_with("/v2/") {
-            (Protocol::Oci, oci::answer(self, &parts, &mut body).await)
+            (Protocol::Oci, Box::pin(oci::answer(self, &parts, &mut body)).await)
         } else if path == "/healthz" {
             (Protocol::Oci, health(&parts.method))
         } else if path == "/" && identity::query_api::is_query(&parts) {
-            let (service, answer) = identity::query_api::answer(self, &parts, &mut body, request_id).await;
+            let (service, answer) = Box::pin(identity::query_api::answer(self, &parts, &mut body, request_id)).await;
             (Protocol::Query(service), answer)
         } else if path == "/" && parts.method == Method::POST {
-            (Protocol::Json, aws::answer(self, &parts, &mut body).await)
+            (Protocol::Json, Box::pin(aws::answer(self, &parts, &mut body)).await)
         } else {
             (Protocol::Oci, Err(Error::RouteNotFound { path: path.to_owned() }))
         };

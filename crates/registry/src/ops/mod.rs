@@ -116,9 +116,10 @@ macro_rules! operations {
             operation: OperationName,
             body: &[u8],
         ) -> Result<Vec<u8>> {
+            // Boxed, because the future of a match has room for all of its arms.
             match operation {
                 $(<$module::$operation as Operation>::NAME => {
-                    call::<$module::$operation>(app, parts, caller, body).await
+                    Box::pin(call::<$module::$operation>(app, parts, caller, body)).await
                 })+
                 other => Err(Error::OperationNotServed { operation: other.as_str().to_owned() }),
             }

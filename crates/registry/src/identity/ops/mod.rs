@@ -166,9 +166,10 @@ macro_rules! operations {
             form: &Form,
             request_id: &str,
         ) -> Result<String> {
+            // Boxed, because the future of a match has room for all of its arms.
             match operation {
                 $(<$module::$operation as Operation>::NAME => {
-                    call::<$module::$operation>(app, caller, form, request_id).await
+                    Box::pin(call::<$module::$operation>(app, caller, form, request_id)).await
                 })+
             }
         }
