@@ -50,6 +50,9 @@ pub(crate) async fn dispatch(
         OperationName::GetAccessKeyInfo => who::access_key_info(call).await,
         OperationName::GetCallerIdentity => who::caller_identity(&call),
         OperationName::GetSessionToken => session_token::answer(call).await,
-        other => Err(Error::ActionNotServed { service: "STS", action: other.as_str().to_owned() }),
+        // Nobody signs this one: it is answered before there is a caller.
+        other @ OperationName::AssumeRoleWithWebIdentity => {
+            Err(Error::ActionNotServed { service: "STS", action: other.as_str().to_owned() })
+        }
     }
 }
