@@ -54,10 +54,11 @@ def module_scratch() -> Iterator[Path]:
         yield directory
 
 
-def new_server(scratch: Path) -> Server:
+def new_server(scratch: Path, *options: str | Path) -> Server:
+    """A server with these options besides the usual ones."""
     for name in ("logs", "home"):
         (scratch / name).mkdir(parents=True)
-    return Server(scratch / "data", scratch / "logs", scratch / "home")
+    return Server(scratch / "data", scratch / "logs", scratch / "home", options)
 
 
 @pytest.fixture(scope="session")

@@ -175,18 +175,15 @@ impl Client {
         self.query("sts", "2011-06-15", action, fields).await
     }
 
+    /// Calls an operation of STS without a signature.
+    pub async fn unsigned_sts(&self, action: &str, fields: &[(&str, &str)]) -> Reply {
+        let body = form("2011-06-15", action, fields);
+        self.call("POST", "/").header("content-type", FORM).body(body).send().await
+    }
+
     async fn query(&self, service: &str, version: &str, action: &str, fields: &[(&str, &str)]) -> Reply {
-        let escaped = |text: &str| -> String {
-            let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-._~".contains(&byte);
-            let escape = |byte: u8| if plain(byte) { char::from(byte).to_string() } else { format!("%{byte:02X}") };
-            text.bytes().map(escape).collect()
-        };
-        let mut body = format!("Action={action}&Version={version}");
-        for (name, value) in fields {
-            body.push_str(&format!("&{}={}", escaped(name), escaped(value)));
-        }
-        let body = Bytes::from(body);
-        let headers = self.signed_for(service, None, "application/x-www-form-urlencoded; charset=utf-8", &body);
+        let body = form(version, action, fields);
+        let headers = self.signed_for(service, None, FORM, &body);
         self.call("POST", "/").headers(headers).body(body).send().await
     }
 
@@ -386,6 +383,23 @@ impl Client {
         let tags = reply.expect_status(200).json()["tags"].clone();
         tags.as_array().expect("a list").iter().map(|tag| tag.as_str().expect("a tag").to_owned()).collect()
     }
+}
+
+/// The content type of AWS Query.
+const FORM: &str = "application/x-www-form-urlencoded; charset=utf-8";
+
+/// The body of a request of AWS Query.
+fn form(version: &str, action: &str, fields: &[(&str, &str)]) -> Bytes {
+    let escaped = |text: &str| -> String {
+        let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-._~".contains(&byte);
+        let escape = |byte: u8| if plain(byte) { char::from(byte).to_string() } else { format!("%{byte:02X}") };
+        text.bytes().map(escape).collect()
+    };
+    let mut body = format!("Action={action}&Version={version}");
+    for (name, value) in fields {
+        body.extend(["&", &escaped(name), "=", &escaped(value)]);
+    }
+    Bytes::from(body)
 }
 
 /// The input of `UploadLayerPart`.

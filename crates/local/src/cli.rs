@@ -89,10 +89,10 @@ struct ServeArgs {
     /// How often an account may do what
     #[arg(long, value_enum, default_value_t = RateLimitsOption::Off, env = "IRONWHARF_RATE_LIMITS")]
     rate_limits: RateLimitsOption,
-    /// For development: let web identity issuers be at private addresses, such
-    /// as https://localhost:8443, and on any port. Their URLs still have to be
-    /// https with a host name. Tenants can then make the registry connect to
-    /// anything that this machine can reach
+    /// For development: let web identity issuers be at private addresses and any
+    /// port, such as `https://localhost:8443`. Their URLs still have to be https
+    /// with a host name. Tenants can then make the registry connect to anything
+    /// that this machine reaches
     #[arg(long, env = "IRONWHARF_ALLOW_PRIVATE_ISSUERS", value_name = "BOOL", default_value_t = false, default_missing_value = "true", num_args = 0..=1, action = clap::ArgAction::Set)]
     allow_private_issuers: bool,
     /// Trust the certificates in this PEM file too when asking a web identity

@@ -136,7 +136,10 @@ def expect(response: requests.Response, status: int) -> requests.Response:
 class Server:
     """An Ironwharf process on a port of its own."""
 
-    def __init__(self, data_directory: Path, logs: Path, home: Path):
+    def __init__(
+        self, data_directory: Path, logs: Path, home: Path, options: Sequence[str | Path] = ()
+    ):
+        self._options = options
         self._data_directory = data_directory
         self._logs = logs
         self._home = home
@@ -152,7 +155,10 @@ class Server:
         self._starts += 1
         self._stdout = self._logs / f"server-{self._starts}.out"
         self._daemon = Daemon(
-            [binary, "serve", "--listen", "127.0.0.1:0", "--data-dir", self._data_directory],
+            [
+                *(binary, "serve", "--listen", "127.0.0.1:0", "--data-dir", self._data_directory),
+                *self._options,
+            ],
             env={
                 "PATH": os.environ["PATH"],
                 "HOME": str(self._home),

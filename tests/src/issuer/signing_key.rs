@@ -27,7 +27,7 @@ pub struct SigningKey {
 #[derive(Debug)]
 enum Pair {
     Rsa(Box<RsaKeyPair>),
-    Ecdsa(EcdsaKeyPair),
+    Ecdsa(Box<EcdsaKeyPair>),
 }
 
 impl SigningKey {
@@ -37,7 +37,7 @@ impl SigningKey {
         let ecdsa = |kind: &'static EcdsaSigningAlgorithm| {
             let random = SystemRandom::new();
             let key = EcdsaKeyPair::generate_pkcs8(kind, &random).expect("a key");
-            Pair::Ecdsa(EcdsaKeyPair::from_pkcs8(kind, key.as_ref(), &random).expect("a key"))
+            Pair::Ecdsa(Box::new(EcdsaKeyPair::from_pkcs8(kind, key.as_ref(), &random).expect("a key")))
         };
         let pair = match algorithm {
             "ES256" => ecdsa(&ECDSA_P256_SHA256_FIXED_SIGNING),

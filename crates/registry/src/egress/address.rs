@@ -10,7 +10,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 /// Registry.)
 const NOT_PUBLIC_V4: [(Ipv4Addr, u32); 18] = [
     // This network (RFC 791).
-    (Ipv4Addr::new(0, 0, 0, 0), 8),
+    (Ipv4Addr::UNSPECIFIED, 8),
     // Private use (RFC 1918).
     (Ipv4Addr::new(10, 0, 0, 0), 8),
     // Shared address space, "CGNAT" (RFC 6598).

@@ -85,7 +85,8 @@ async fn answer_iam(app: &App, parts: &Parts, body: &[u8], form: &Form, request_
 async fn answer_sts(app: &App, parts: &Parts, body: &[u8], form: &Form, request_id: &str) -> Result<String> {
     if sts_wire::operation(form).is_ok_and(|operation| operation == sts_wire::OperationName::AssumeRoleWithWebIdentity)
     {
-        return sts::web_identity::answer(app, parts, form, request_id).await;
+        // It is rare, and large.
+        return Box::pin(sts::web_identity::answer(app, parts, form, request_id)).await;
     }
     let caller = signed(app, parts, body, sts_wire::SIGNING_NAME).await?;
     sts::dispatch(app, caller, sts_wire::operation(form)?, form, request_id).await

@@ -1,7 +1,7 @@
 //! Issuers that sign tokens for everybody.
 //!
 //! A role that trusts one of them without saying whose tokens it means can be
-//! assumed by strangers. (IAM User Guide: Create a role for `OpenID` Connect
+//! assumed by strangers. (IAM User Guide: Create a role for OpenID Connect
 //! federation, "Configuring a role for GitHub OIDC identity provider"; Identity
 //! providers with shared OIDC issuers.)
 //!

@@ -130,7 +130,7 @@ fn check_size(claims: &Map<String, Value>) -> Result<(), JwtError> {
     Err(JwtError::malformed("Two of its claims have names that differ in case only."))
 }
 
-/// A time, which may have a fraction (RFC 7519, section 2, "NumericDate").
+/// A time, which may have a fraction (RFC 7519, section 2, `NumericDate`).
 fn whole_seconds(number: &Number) -> Option<i64> {
     number.as_i64().or_else(|| format!("{:.0}", number.as_f64()?.trunc()).parse().ok())
 }

@@ -96,7 +96,7 @@ fn what_is_cut_changed_or_too_large_is_refused() {
     let token = signer.sign(HEADER, &payload().to_string());
     let keys = signer.keys();
     for length in 0..token.len() {
-        let read = UnverifiedToken::parse(&token[..length]).and_then(|token| token.verify(&keys));
+        let read = UnverifiedToken::parse(token.get(..length).unwrap()).and_then(|token| token.verify(&keys));
         assert!(read.is_err(), "{length}");
     }
     for bad in

@@ -1,4 +1,4 @@
-//! Asking an issuer for its keys (`OpenID` Connect Discovery 1.0).
+//! Asking an issuer for its keys (OpenID Connect Discovery 1.0).
 //!
 //! Invariant: a document that names another issuer than the one that was asked
 //! is not believed.

@@ -1,4 +1,4 @@
-//! The keys of `OpenID` Connect issuers.
+//! The keys of OpenID Connect issuers.
 //!
 //! Invariant: keys come from the issuer itself, over a connection to its own
 //! name, and are believed for an hour.

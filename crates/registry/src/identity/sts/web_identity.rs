@@ -1,8 +1,8 @@
-//! `AssumeRoleWithWebIdentity`: a role for whoever holds a token of an `OpenID`
+//! `AssumeRoleWithWebIdentity`: a role for whoever holds a token of an OpenID
 //! Connect issuer that the role's account has registered.
 //!
 //! Nobody signs the request; the token is all there is. (STS API Reference:
-//! `AssumeRoleWithWebIdentity`; IAM User Guide: `OIDC` federation.)
+//! `AssumeRoleWithWebIdentity`; IAM User Guide: OIDC federation.)
 //!
 //! Invariant: nothing is said about a role before its account's issuer has
 //! vouched for the token, and then a role that is not there is refused like one
