@@ -15,6 +15,7 @@ mod api_listings;
 mod api_regions;
 mod api_repositories;
 mod audit;
+mod every_door;
 mod front_door;
 mod hostile_api;
 mod hostile_http;

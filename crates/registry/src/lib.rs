@@ -37,5 +37,6 @@ pub use authenticate::ClientAddress;
 pub use body::Body;
 pub use config::{AppConfig, RegistryHost, RootCredentials};
 pub use egress::EgressRules;
+pub use operator::SERVED as OPERATOR_OPERATIONS;
 pub use region::{Regions, SingleRegion};
 pub use throttle::RateLimits;

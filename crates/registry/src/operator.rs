@@ -125,7 +125,7 @@ struct Call<'a> {
 }
 
 /// The operations, by name.
-pub(crate) const SERVED: &[&str] = &[
+pub const SERVED: &[&str] = &[
     "CreateAccount",
     "CreateRootAccessKey",
     "DeleteAccount",

@@ -17,5 +17,8 @@ pub(crate) mod shared_issuers;
 pub(crate) mod sts;
 pub(crate) mod unique_id;
 
+pub use ops::SERVED as IAM_OPERATIONS;
+pub use sts::SERVED as STS_OPERATIONS;
+
 pub(crate) use directory::Directory;
 pub(crate) use grants::Grants;

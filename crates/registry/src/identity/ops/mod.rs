@@ -154,8 +154,7 @@ impl Call<'_> {
 macro_rules! operations {
     ($($module:ident :: $operation:ident),+ $(,)?) => {
         /// The operations that are served, by name.
-        #[cfg(test)]
-        pub(crate) const SERVED: &[OperationName] = &[$(<$module::$operation as Operation>::NAME),+];
+        pub const SERVED: &[OperationName] = &[$(<$module::$operation as Operation>::NAME),+];
 
         /// Decodes the input, authorizes the call, runs it and encodes the output.
         pub(crate) async fn dispatch(

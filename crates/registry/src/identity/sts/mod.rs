@@ -19,7 +19,7 @@ use crate::audit::{Act, form_parameters};
 use crate::authenticate::Caller;
 
 /// The operations that are served.
-pub(crate) const SERVED: &[OperationName] = &[
+pub const SERVED: &[OperationName] = &[
     OperationName::AssumeRole,
     OperationName::AssumeRoleWithWebIdentity,
     OperationName::GetAccessKeyInfo,
