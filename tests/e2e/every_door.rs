@@ -76,7 +76,6 @@ fn ecr_input(operation: &str, image: &Image) -> Value {
     });
     match operation {
         "CreateRepository" => json!({ "repositoryName": "new" }),
-        "DeleteRepository" => json!({ "repositoryName": "app" }),
         "DescribeRepositories"
         | "GetAuthorizationToken"
         | "DescribeRegistry"

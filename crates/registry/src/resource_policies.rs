@@ -16,11 +16,14 @@ use crate::authorize::Access;
 use crate::expiring::Expiring;
 use crate::region::RegionState;
 
+/// A repository's policy, with the incarnation it was set on.
+type SetPolicy = (Incarnation, Option<Arc<Policy>>);
+
 /// Policies read lately.
 #[derive(Default)]
 pub(crate) struct PolicyCache {
     registries: Expiring<AccountId, Option<Arc<Policy>>>,
-    repositories: Expiring<(AccountId, RepositoryName), (Incarnation, Option<Arc<Policy>>)>,
+    repositories: Expiring<(AccountId, RepositoryName), SetPolicy>,
 }
 
 impl PolicyCache {

@@ -133,7 +133,7 @@ impl Table {
         let mut found: Vec<AuditRecord> = Vec::new();
         let oldest = date(from_ms);
         let mut day = date(to_ms);
-        let newest = before.map_or_else(|| format!("{:014}#~", to_ms), str::to_owned);
+        let newest = before.map_or_else(|| format!("{to_ms:014}#~"), str::to_owned);
         loop {
             for shard in 0..SHARDS {
                 found.extend(self.audit_shard(account, &day.to_string(), shard, from_ms, &newest, limit).await?);

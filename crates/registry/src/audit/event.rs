@@ -78,7 +78,7 @@ pub(crate) struct Event {
     /// The operation.
     pub(crate) name: String,
     pub(crate) region: String,
-    /// Who, if that is known.
+    /// Who; nobody of ours where a web identity token is exchanged.
     pub(crate) principal: Option<Principal>,
     pub(crate) origin: Origin,
     /// The account whose registry or identities were acted on.
@@ -135,7 +135,7 @@ impl Event {
     }
 
     fn identity(&self) -> Value {
-        let Some(principal) = &self.principal else { return json!({ "type": "Unknown" }) };
+        let Some(principal) = &self.principal else { return json!({ "type": "WebIdentityUser" }) };
         let mut identity = json!({
             "principalId": principal.user_id(),
             "arn": principal.arn(),

@@ -15,15 +15,19 @@ pub(crate) mod lookup;
 
 use std::sync::Arc;
 
+use http::request::Parts;
 use ironwharf_cloud::Table;
 use ironwharf_cloud::random;
 use ironwharf_cloud::table::{AuditRecord, PendingAudit};
 use ironwharf_model::{AccountId, Error};
 use ironwharf_wire::error::codes;
+use ironwharf_wire::query::Form;
+use time::OffsetDateTime;
 
 pub(crate) use event::{form_parameters, parameters};
 
-use crate::authenticate::Caller;
+use crate::app::App;
+use crate::authenticate::{Caller, Origin};
 use event::Event;
 
 /// Actions that change something only if a transaction says so.
@@ -128,6 +132,35 @@ impl Act<'_> {
             written(table.write_audit(self.recipient, &record).await);
         }
     }
+}
+
+/// Records that a web identity token was exchanged for a role's session, or that
+/// the role does not trust it.
+///
+/// Tokens that nobody has vouched for are only logged: anybody can send them, as
+/// many as they like, and a trail must not be filled by strangers.
+pub(crate) async fn web_identity(app: &App, parts: &Parts, form: &Form, error: Option<&Error>) {
+    if error.is_some_and(|error| !matches!(error, Error::NotAuthorized { .. })) {
+        return;
+    }
+    let role = form.get("RoleArn").unwrap_or_default();
+    let account = role.strip_prefix("arn:aws:iam::").and_then(|rest| rest.get(..12)).map(AccountId::parse);
+    let (Some(Ok(account)), Ok(directory)) = (account, app.directory().await) else { return };
+    let event = Event {
+        id: random::uuid(),
+        at_ms: i64::try_from(OffsetDateTime::now_utc().unix_timestamp_nanos() / 1_000_000).unwrap_or_default(),
+        service: "sts",
+        name: "AssumeRoleWithWebIdentity".to_owned(),
+        region: directory.home().cloud.region.to_string(),
+        principal: None,
+        origin: Origin::of(app, parts),
+        recipient: account.clone(),
+        resource: Some(role.to_owned()),
+        parameters: form_parameters(form),
+        error: error.map(|error| (codes(error).query.to_owned(), error.to_string())),
+        read_only: false,
+    };
+    written(directory.table().write_audit(&account, &record(&event)).await);
 }
 
 fn record(event: &Event) -> AuditRecord {

@@ -13,8 +13,8 @@ use ironwharf_wire::{iam, sts as sts_wire};
 
 use super::{ops, sts};
 use crate::app::App;
-use crate::aws;
 use crate::body::{self, Body};
+use crate::{audit, aws};
 
 /// The largest request: a policy of 131,072 characters, all of them escaped,
 /// with room around it.
@@ -86,7 +86,9 @@ async fn answer_sts(app: &App, parts: &Parts, body: &[u8], form: &Form, request_
     if sts_wire::operation(form).is_ok_and(|operation| operation == sts_wire::OperationName::AssumeRoleWithWebIdentity)
     {
         // It is rare, and large.
-        return Box::pin(sts::web_identity::answer(app, parts, form, request_id)).await;
+        let result = Box::pin(sts::web_identity::answer(app, parts, form, request_id)).await;
+        audit::web_identity(app, parts, form, result.as_ref().err()).await;
+        return result;
     }
     let caller = signed(app, parts, body, sts_wire::SIGNING_NAME).await?;
     sts::dispatch(app, caller, sts_wire::operation(form)?, form, request_id).await

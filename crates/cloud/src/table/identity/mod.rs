@@ -284,17 +284,14 @@ impl Table {
 
     async fn put_policy_text(&self, key: &Key<'_>, text: Option<&str>) -> Result<Option<String>> {
         use aws_sdk_dynamodb::types::ReturnValue::AllOld;
-        let before = match text {
-            Some(text) => {
-                let item = Build::new(key).string("policy", text).item();
-                let put = self.client.put_item().table_name(&self.name).set_item(Some(item)).return_values(AllOld);
-                put.send().await.map_err(|error| service_error("PutItem", error))?.attributes
-            }
-            None => {
-                let delete = self.client.delete_item().table_name(&self.name).set_key(Some(attributes::key(key)));
-                let deleted = delete.return_values(AllOld).send().await;
-                deleted.map_err(|error| service_error("DeleteItem", error))?.attributes
-            }
+        let before = if let Some(text) = text {
+            let item = Build::new(key).string("policy", text).item();
+            let put = self.client.put_item().table_name(&self.name).set_item(Some(item)).return_values(AllOld);
+            put.send().await.map_err(|error| service_error("PutItem", error))?.attributes
+        } else {
+            let delete = self.client.delete_item().table_name(&self.name).set_key(Some(attributes::key(key)));
+            let deleted = delete.return_values(AllOld).send().await;
+            deleted.map_err(|error| service_error("DeleteItem", error))?.attributes
         };
         let before = before.filter(|item| !item.is_empty());
         before.map(|item| item.read_string("policy").map(str::to_owned)).transpose()

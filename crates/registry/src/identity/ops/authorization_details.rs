@@ -53,8 +53,8 @@ async fn details(
     }
     if wants(EntityType::AwsManagedPolicy) {
         let uses = uses_of_aws_managed(call).await?;
-        let used = |policy: &AwsManagedPolicy| Some(detail_of_aws(policy, *uses.get(&policy.arn())?));
-        policies.extend(page.slice(4, aws_managed::ALL.iter().filter_map(used).collect()));
+        let detail = |policy: &AwsManagedPolicy| Some(detail_of_aws(policy, *uses.get(&policy.arn())?));
+        policies.extend(page.slice(4, aws_managed::ALL.iter().filter_map(detail).collect()));
     }
     answer.policies = Some(policies);
     let (is_truncated, marker) = page.end().await?;

@@ -81,7 +81,9 @@ impl Simulation {
             PolicyType::Repository => self.resource_policy.as_ref(),
             _ => self.identity.iter().find(|named| named.id == matched.policy),
         };
-        let span = named.and_then(|named| named.policy.statements().get(matched.statement)).map(|found| found.span());
+        let span = named
+            .and_then(|named| named.policy.statements().get(matched.statement))
+            .map(ironwharf_policy::iam::Statement::span);
         Statement {
             source_policy_id: Some(matched.policy.clone()),
             source_policy_type: Some(source_type(matched)),

@@ -103,7 +103,7 @@ async fn simulate(
         Some(owner) => read_owner(owner)?,
         None => subject.account().clone(),
     };
-    let boundary = boundary(asked.boundary.unwrap_or_default())?.or(source.boundary);
+    let boundary = boundary(asked.boundary.as_deref().unwrap_or_default())?.or(source.boundary);
     let simulation =
         Simulation { subject, identity: source.identity, boundary, resource_policy, resource_account, context };
 
@@ -128,11 +128,11 @@ async fn simulate(
     Ok(SimulatePolicyResponse { evaluation_results: Some(results), is_truncated, marker })
 }
 
-fn boundary(texts: Vec<String>) -> Result<Option<NamedPolicy>> {
+fn boundary(texts: &[String]) -> Result<Option<NamedPolicy>> {
     if texts.len() > 1 {
         return Err(invalid("There can be one permissions boundary"));
     }
-    Ok(given("PermissionsBoundaryPolicyInputList", &texts)?.pop())
+    Ok(given("PermissionsBoundaryPolicyInputList", texts)?.pop())
 }
 
 /// Leaves policies out that the request does not want to be looked at.
