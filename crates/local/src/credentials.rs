@@ -81,7 +81,8 @@ impl RootKey {
                  export AWS_DEFAULT_REGION=\"${{AWS_DEFAULT_REGION:-{region}}}\"\n\
                  export AWS_ENDPOINT_URL_ECR={url}\n\
                  export AWS_ENDPOINT_URL_IAM={url}\n\
-                 export AWS_ENDPOINT_URL_STS={url}\n",
+                 export AWS_ENDPOINT_URL_STS={url}\n\
+                 export AWS_ENDPOINT_URL_CLOUDTRAIL={url}\n",
                 shell_quoted(access_key_id),
                 shell_quoted(secret_access_key),
                 url = shell_quoted(url),
