@@ -21,6 +21,7 @@ mod front_door;
 mod hostile_api;
 mod hostile_http;
 mod hostile_routes;
+mod isolation;
 mod not_yet_served;
 mod oci_blobs;
 mod oci_listings;
