@@ -441,3 +441,39 @@ fn date(epoch_seconds: i64) -> String {
 
 /// What was last read of the access to a repository.
 pub(crate) type Access = (Option<Arc<Policy>>, BTreeMap<String, String>);
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    /// What is reached with the credentials of the process: the identity
+    /// service, the audit trail, and who tells one from the other.
+    const OF_THE_PROCESS: [&str; 3] = ["identity", "audit", "operator.rs"];
+
+    fn handlers(folder: &Path, found: &mut Vec<(String, String)>) {
+        for entry in std::fs::read_dir(folder).unwrap() {
+            let path = entry.unwrap().path();
+            let name = path.file_name().unwrap().to_str().unwrap().to_owned();
+            if OF_THE_PROCESS.contains(&name.as_str()) || name == "authorize.rs" {
+                continue;
+            }
+            if path.is_dir() {
+                handlers(&path, found);
+            } else {
+                found.push((path.display().to_string(), std::fs::read_to_string(&path).unwrap()));
+            }
+        }
+    }
+
+    #[test]
+    fn handlers_take_storage_from_their_permit() {
+        let mut found = Vec::new();
+        handlers(&Path::new(env!("CARGO_MANIFEST_DIR")).join("src"), &mut found);
+        assert!(found.len() > 20);
+        for (path, source) in found {
+            for unscoped in ["cloud.table", "cloud.objects"] {
+                assert!(!source.contains(unscoped), "{path} has {unscoped}; a permit gives the tenant's");
+            }
+        }
+    }
+}

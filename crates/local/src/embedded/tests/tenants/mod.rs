@@ -4,6 +4,7 @@ mod items;
 mod objects;
 mod planted;
 mod sessions;
+mod speed;
 
 use std::sync::Arc;
 
