@@ -45,7 +45,7 @@ async fn admission_of_a_request() {
         ("TransactWriteItems", json!({ "TransactItems": puts })),
     ] {
         let body = body.to_string().into_bytes();
-        let issued = sessions_of(&gate, &session);
+        let issued = gate.sessions.issue(&session, now() + 600);
         let (mut parts, ()) = http::Request::post("http://localhost/")
             .header("content-type", "application/x-amz-json-1.0")
             .body(())
@@ -67,19 +67,15 @@ async fn admission_of_a_request() {
             service: "dynamodb",
             now: time::OffsetDateTime::now_utc(),
         };
-        let signed = signer.sign(&request).unwrap();
-        parts.headers.extend(signed);
+        let added = signer.sign(&request).unwrap();
+        parts.headers.extend(added);
         measured(&format!("{operation}: signature and token"), || {
-            drop(gate.sender("dynamodb", &parts, &body).unwrap())
+            drop(gate.sender("dynamodb", &parts, &body).unwrap());
         });
         measured(&format!("{operation}: keys of the request"), || {
-            drop(Tables::accesses(&gate.roles, operation, &body))
+            drop(Tables::accesses(&gate.roles, operation, &body));
         });
         let accesses = Tables::accesses(&gate.roles, operation, &body);
         measured(&format!("{operation}: policy"), || gate.roles.check(&session, &accesses).unwrap());
     }
-}
-
-fn sessions_of(gate: &Gate, session: &TenantSession) -> TemporaryCredentials {
-    gate.sessions.issue(session, now() + 600)
 }
