@@ -1,4 +1,5 @@
 //! Counts the calls that reach the services: what a request costs on AWS.
+//! Work behind the requests ([`behind`]) is not counted.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -8,6 +9,15 @@ use aws_smithy_runtime_api::client::http::{
 };
 use aws_smithy_runtime_api::client::orchestrator::HttpRequest;
 use aws_smithy_runtime_api::client::runtime_components::RuntimeComponents;
+
+tokio::task_local! {
+    static BEHIND: ();
+}
+
+/// Runs work that no request waits for, without counting its calls.
+pub async fn behind<F: Future>(work: F) -> F::Output {
+    BEHIND.scope((), work).await
+}
 
 /// Calls so far, by service and operation, such as `DynamoDB GetItem`.
 #[derive(Clone, Debug, Default)]
@@ -52,7 +62,9 @@ struct CountingConnector {
 
 impl HttpConnector for CountingConnector {
     fn call(&self, request: HttpRequest) -> HttpConnectorFuture {
-        self.counts.count(name(&request));
+        if BEHIND.try_with(|()| ()).is_err() {
+            self.counts.count(name(&request));
+        }
         self.connector.call(request)
     }
 }

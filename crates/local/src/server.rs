@@ -29,7 +29,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
 
 use crate::cli::Sentence;
-use crate::counting::CallCounts;
+use crate::counting::{CallCounts, behind};
 use crate::credentials::{self, Endpoint, RootKey};
 use crate::embedded::{BUCKET_PREFIX, Embedded, OpenError};
 use crate::regions::{EmbeddedRegions, EndpointRegions};
@@ -184,6 +184,8 @@ impl Server {
     /// Serves until `stop` is done; then finishes the requests in flight.
     pub async fn run(self, stop: impl Future<Output = ()>) {
         let Self { listener, service, .. } = self;
+        let app = service.app.clone();
+        let worker = tokio::spawn(async move { behind(app.do_work()).await });
         let graceful = GracefulShutdown::new();
         let mut http = auto::Builder::new(TokioExecutor::new());
         http.http1().timer(TokioTimer::new()).header_read_timeout(HEAD_TIME);
@@ -221,6 +223,8 @@ impl Server {
                 }
             });
         }
+        // Whatever step it is in, the next start goes on from there.
+        worker.abort();
         drop((listener, stopping));
         tracing::info!("stopping: finishing the requests in flight");
         if tokio::time::timeout(GRACE, graceful.shutdown()).await.is_err() {

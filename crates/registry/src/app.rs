@@ -9,7 +9,7 @@ use ironwharf_cloud::random;
 use ironwharf_model::{Error, Result};
 use ironwharf_wire::error;
 use ironwharf_wire::query::Service;
-use tokio::sync::OnceCell;
+use tokio::sync::{Notify, OnceCell};
 use tracing::Instrument as _;
 
 use crate::authenticate::RequestId;
@@ -39,6 +39,7 @@ struct Inner {
     directory: OnceCell<Arc<Directory>>,
     throttle: Arc<Throttle>,
     issuers: Issuers,
+    work_made: Notify,
 }
 
 /// Which protocol a request speaks, which decides how its errors are sent.
@@ -58,7 +59,8 @@ impl App {
         let (regions, directory) = (OpenRegions::new(regions), OnceCell::new());
         let throttle = Arc::new(Throttle::new(config.rate_limits));
         let issuers = Issuers::new(config.egress.clone());
-        Self { inner: Arc::new(Inner { config, regions, directory, throttle, issuers }) }
+        let work_made = Notify::new();
+        Self { inner: Arc::new(Inner { config, regions, directory, throttle, issuers, work_made }) }
     }
 
     pub(crate) fn config(&self) -> &AppConfig {
@@ -76,6 +78,11 @@ impl App {
     /// The issuers of web identity tokens.
     pub(crate) fn issuers(&self) -> &Issuers {
         &self.inner.issuers
+    }
+
+    /// Wakes whoever does work in this process.
+    pub(crate) fn work_made(&self) -> &Notify {
+        &self.inner.work_made
     }
 
     /// Who there is, and what they may do.

@@ -447,8 +447,8 @@ mod tests {
     use std::path::Path;
 
     /// What is reached with the credentials of the process: the identity
-    /// service, the audit trail, and who tells one from the other.
-    const OF_THE_PROCESS: [&str; 3] = ["identity", "audit", "operator.rs"];
+    /// service, the audit trail, the list of work, and the operator.
+    const OF_THE_PROCESS: [&str; 4] = ["identity", "audit", "jobs", "operator.rs"];
 
     fn handlers(folder: &Path, found: &mut Vec<(String, String)>) {
         for entry in std::fs::read_dir(folder).unwrap() {

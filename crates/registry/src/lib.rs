@@ -20,6 +20,7 @@ mod delete_image;
 mod egress;
 mod expiring;
 pub mod identity;
+mod jobs;
 mod keyring;
 pub mod oci;
 mod operator;

@@ -12,7 +12,7 @@ use aws_sdk_dynamodb::types::{
     AttributeValue, CancellationReason, Delete, Put, ReturnValuesOnConditionCheckFailure, TransactWriteItem, Update,
 };
 use ironwharf_model::media_type::ManifestType;
-use ironwharf_model::{Digest, Error, Reference, Result, Tag};
+use ironwharf_model::{Digest, Error, ImageStatus, Reference, Result, Tag};
 
 use super::attributes::{self, Build, EXPIRES, Item, Read, number, string};
 use super::key::{Key, RepositoryKey};
@@ -73,6 +73,14 @@ pub struct ImageRecord {
     pub size_bytes: u64,
     /// When it was pushed, in milliseconds since the epoch.
     pub pushed_at_ms: i64,
+    /// Whether it can be pulled; an item without the attribute is active.
+    pub status: ImageStatus,
+    /// When it went into the archive last, in milliseconds since the epoch.
+    pub archived_at_ms: Option<i64>,
+    /// When it came out of the archive last, in milliseconds since the epoch.
+    pub activated_at_ms: Option<i64>,
+    /// When a pull was recorded last, in milliseconds since the epoch.
+    pub pulled_at_ms: Option<i64>,
     /// The image it refers to.
     pub subject: Option<Digest>,
     /// Its tags, in order.
@@ -96,6 +104,10 @@ impl ImageRecord {
             config_media_type: item.read_optional_string("config_media_type")?.map(str::to_owned),
             size_bytes: item.read_number("size_bytes")?,
             pushed_at_ms: item.read_number("pushed_at_ms")?,
+            status: item.read_optional_string("status")?.map_or(Ok(ImageStatus::Active), ImageStatus::parse)?,
+            archived_at_ms: item.read_optional_number("archived_at_ms")?,
+            activated_at_ms: item.read_optional_number("activated_at_ms")?,
+            pulled_at_ms: item.read_optional_number("pulled_at_ms")?,
             subject: item.read_optional_digest("subject")?,
             tags,
             parents: item.read_number("parents")?,

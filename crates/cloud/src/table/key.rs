@@ -73,6 +73,8 @@ pub enum Key<'a> {
     Upload { account: &'a AccountId, upload: &'a str },
     /// Work for the collector: what a deletion or a lost race left behind.
     Review { account: &'a AccountId, review: &'a str },
+    /// Work that goes on after an answer was given.
+    Work { account: &'a AccountId, kind: super::WorkKind, id: &'a str },
     /// A wrapped data key that seals tokens, one a day.
     SealingKey { day: u32 },
     /// That there is an account.
@@ -162,6 +164,7 @@ impl Key<'_> {
             Self::Push { account, push } => (format!("T#{account}#P#{push}"), "PUSH".to_owned()),
             Self::Upload { account, upload } => (format!("T#{account}#U#{upload}"), "UPLOAD".to_owned()),
             Self::Review { account, review } => (format!("T#{account}#V#{review}"), "REVIEW".to_owned()),
+            Self::Work { account, kind, id } => (format!("T#{account}#W#{id}"), kind.as_str().to_owned()),
             Self::SealingKey { day } => ("SYSTEM#SEALING-KEYS".to_owned(), format!("{day:08}")),
             Self::Account { account } => (ACCOUNTS.to_owned(), account.to_string()),
             Self::Identity { account, kind, name } => {
@@ -274,6 +277,8 @@ mod tests {
             Key::Identity { account: &account, kind: IdentityKind::AccessKey, name: "x" },
             Key::Identity { account: &account, kind: IdentityKind::OidcProvider, name: "x" },
             Key::Account { account: &account },
+            Key::Work { account: &account, kind: crate::table::WorkKind::Purge, id: "x" },
+            Key::Work { account: &account, kind: crate::table::WorkKind::Lifecycle, id: "x" },
             Key::SealingKey { day: 1 },
         ] {
             assert!(seen.insert(key.encode()), "{key:?} is the key of another item");

@@ -14,6 +14,7 @@
 //! | push | `T#<account>#P#<push>` | `PUSH` | 30 days |
 //! | upload | `T#<account>#U#<upload>` | `UPLOAD` | 2 days |
 //! | review | `T#<account>#V#<review>` | `REVIEW` | |
+//! | work | `T#<account>#W#<id>` | `<kind>` | |
 //! | repository policy | `T#<account>#R#<repository>#<incarnation>` | `POLICY` | |
 //! | registry policy | `T#<account>#S` | `POLICY` | |
 //! | account, user, group, membership, role, managed policy, access key, OIDC provider | `T#<account>#A` | `<kind>#<name>` | |
@@ -25,8 +26,8 @@
 //! What the identity service keeps is in the table of one Region, the identity
 //! Region, for all of them.
 //!
-//! The sparse index `due` (`due_shard`, `due_at`) lists reviews by time; only
-//! the collector reads it.
+//! The sparse index `due` (`due_shard`, `due_at`) lists reviews and work by time;
+//! only the collector and the workers read it.
 //!
 //! Invariant: no item is written by every push of a tenant; nothing here counts.
 //! Invariant: every read that a decision rests on is strongly consistent, and
@@ -44,6 +45,7 @@ mod listings;
 mod repositories;
 mod sealing_keys;
 mod uploads;
+mod work;
 
 use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
@@ -70,6 +72,7 @@ pub use listings::{ListedTag, Page, ReferrerRecord};
 pub use repositories::{Encryption, Repository};
 pub use sealing_keys::WrappedKey;
 pub use uploads::{Acquired, FinishedUpload, LeasedUpload, UploadPart, UploadRecord, UploadState};
+pub use work::{LeasedWork, Work, WorkKind, WorkPlace};
 
 /// The name of the index of due reviews.
 pub const DUE_INDEX: &str = "due";
