@@ -77,10 +77,15 @@ fn authorization_of_another(root: &Path, target: &Target) -> Result<String> {
     };
     let binary = super::binary(root);
     let folder = target.folder.path();
-    let made = run(Command::new(&binary)
-        .args(["account", "create", "--name", "quiet", "--account-id", "222222222222", "--format", "env"])
-        .arg("--data-dir")
-        .arg(folder))?;
+    let made = run(Command::new(&binary).args(["account", "--data-dir"]).arg(folder).args([
+        "create",
+        "--name",
+        "quiet",
+        "--account-id",
+        "222222222222",
+        "--format",
+        "env",
+    ]))?;
     let value = |name: &str| {
         let found =
             made.lines().find_map(|line| line.trim_start_matches("export ").strip_prefix(name)?.strip_prefix('='));
