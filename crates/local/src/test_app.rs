@@ -121,7 +121,8 @@ impl TestApp {
     /// Stops the registry and waits until it is gone, so that its folder can
     /// be opened again.
     pub async fn stop(mut self) {
-        drop(self.stop.take());
+        // The server is the last that holds the folder.
+        drop((self.stop.take(), self.embedded.take()));
         // The task ends by itself; a panic in it was a failed test already.
         let _ = (&mut self.server).await;
     }
