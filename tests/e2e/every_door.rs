@@ -16,6 +16,7 @@ use crate::words::unknown_digest;
 
 const A: &str = "111111111111";
 const B: &str = "222222222222";
+const ARN: &str = "arn:aws:ecr:us-east-1:111111111111:repository/app";
 
 /// A registry with two tenants. `user` is a user of the first whose policy is
 /// replaced before each knock; `admin` is one of the second, who may do
@@ -81,6 +82,18 @@ fn ecr_input(operation: &str, image: &Image) -> Value {
         | "DescribeRegistry"
         | "GetRegistryPolicy"
         | "DeleteRegistryPolicy" => json!({}),
+        "GetAccountSetting" => json!({ "name": "BLOB_MOUNTING" }),
+        "PutAccountSetting" => json!({ "name": "BLOB_MOUNTING", "value": "ENABLED" }),
+        "DescribeRepositoryCreationTemplates" => json!({}),
+        "CreateRepositoryCreationTemplate" => json!({ "prefix": "prod", "appliedFor": ["CREATE_ON_PUSH"] }),
+        "UpdateRepositoryCreationTemplate" | "DeleteRepositoryCreationTemplate" => json!({ "prefix": "nothing" }),
+        "ListTagsForResource" => json!({ "resourceArn": ARN }),
+        "TagResource" => json!({ "resourceArn": ARN, "tags": [{ "Key": "colour", "Value": "red" }] }),
+        "UntagResource" => json!({ "resourceArn": ARN, "tagKeys": ["colour"] }),
+        "PutImageTagMutability" => json!({ "repositoryName": "app", "imageTagMutability": "MUTABLE" }),
+        "PutImageScanningConfiguration" => {
+            json!({ "repositoryName": "app", "imageScanningConfiguration": { "scanOnPush": false } })
+        }
         "PutRegistryPolicy" => json!({ "policyText": policy.to_string() }),
         "SetRepositoryPolicy" => json!({ "repositoryName": "app", "policyText": policy.to_string(), "force": true }),
         "BatchGetImage" | "BatchDeleteImage" => json!({ "repositoryName": "app", "imageIds": id }),
@@ -98,8 +111,30 @@ fn ecr_input(operation: &str, image: &Image) -> Value {
 }
 
 /// Operations that name no registry, so that a stranger's go to his own.
-const OWN_REGISTRY_ONLY: [&str; 5] =
-    ["GetAuthorizationToken", "DescribeRegistry", "GetRegistryPolicy", "PutRegistryPolicy", "DeleteRegistryPolicy"];
+const OWN_REGISTRY_ONLY: [&str; 11] = [
+    "GetAuthorizationToken",
+    "DescribeRegistry",
+    "GetRegistryPolicy",
+    "PutRegistryPolicy",
+    "DeleteRegistryPolicy",
+    "GetAccountSetting",
+    "PutAccountSetting",
+    "CreateRepositoryCreationTemplate",
+    "UpdateRepositoryCreationTemplate",
+    "DeleteRepositoryCreationTemplate",
+    "DescribeRepositoryCreationTemplates",
+];
+
+/// Operations whose input names the registry by an ARN.
+const BY_ARN: [&str; 3] = ["ListTagsForResource", "TagResource", "UntagResource"];
+
+/// The rights that an operation takes besides its own.
+fn besides(operation: &str) -> &'static [&'static str] {
+    match operation {
+        "CreateRepositoryCreationTemplate" | "UpdateRepositoryCreationTemplate" => &["ecr:CreateRepository"],
+        _ => &[],
+    }
+}
 
 #[tokio::test]
 async fn every_operation_of_ecr() {
@@ -114,7 +149,9 @@ async fn every_operation_of_ecr() {
 
         if !OWN_REGISTRY_ONLY.contains(&operation) {
             let mut foreign = input.clone();
-            foreign["registryId"] = json!(A);
+            if !BY_ARN.contains(&operation) {
+                foreign["registryId"] = json!(A);
+            }
             let reply = scene.admin.api(operation, foreign).await;
             assert!(is_denied(&reply), "{operation} of another tenant: {}", reply.text());
         }
@@ -123,7 +160,14 @@ async fn every_operation_of_ecr() {
         let reply = scene.user.api(operation, input.clone()).await;
         assert!(is_denied(&reply), "{operation} without the right: {}", reply.text());
 
-        scene.allow("Action", &[&action]).await;
+        for missing in besides(operation) {
+            scene.allow("NotAction", &[missing]).await;
+            let reply = scene.user.api(operation, input.clone()).await;
+            assert!(is_denied(&reply), "{operation} without {missing}: {}", reply.text());
+        }
+
+        let rights = [&[action.as_str()], besides(operation)].concat();
+        scene.allow("Action", &rights).await;
         let reply = scene.user.api(operation, input).await;
         assert!(!is_denied(&reply), "{operation} with the right: {}", reply.text());
         assert!(!reply.status.is_server_error(), "{operation}: {}", reply.text());

@@ -9,6 +9,7 @@
 )]
 
 mod access;
+mod account_settings;
 mod accounts;
 mod api_images;
 mod api_layers;
@@ -29,6 +30,9 @@ mod oci_manifests;
 mod oci_names;
 mod oci_uploads;
 mod rate_limits;
+mod repository_deletion;
+mod repository_settings;
+mod templates;
 mod web_identity;
 mod web_identity_tokens;
 mod words;

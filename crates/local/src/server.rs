@@ -63,7 +63,7 @@ pub struct ServeOptions {
     pub registry_host: Option<RegistryHost>,
     /// Services to use instead of the embedded ones.
     pub endpoint_url: Option<String>,
-    /// Whether a push creates its repository.
+    /// Whether new registries let a push create its repository.
     pub create_on_push: bool,
     /// How often a tenant may do what.
     pub rate_limits: RateLimits,
@@ -179,6 +179,12 @@ impl Server {
     #[must_use]
     pub const fn address(&self) -> SocketAddr {
         self.address
+    }
+
+    /// The embedded services, if these are what is served from.
+    #[must_use]
+    pub fn embedded(&self) -> Option<Arc<Embedded>> {
+        self.service.embedded.clone()
     }
 
     /// Serves until `stop` is done; then finishes the requests in flight.

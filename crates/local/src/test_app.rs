@@ -3,15 +3,19 @@
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::Path;
+use std::sync::Arc;
 
+use ironwharf_cloud::Cloud;
 use ironwharf_model::{AccountId, Region};
-use ironwharf_registry::{EgressRules, RateLimits, RegistryHost};
+use ironwharf_registry::{EgressRules, RateLimits, Regions as _, RegistryHost};
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 
 use crate::cli::Sentence;
 use crate::counting::CallCounts;
 use crate::credentials::RootKey;
+use crate::embedded::Embedded;
+use crate::regions::EmbeddedRegions;
 use crate::server::{ServeOptions, Server};
 
 /// A running registry.
@@ -19,6 +23,7 @@ use crate::server::{ServeOptions, Server};
 pub struct TestApp {
     address: SocketAddr,
     counts: CallCounts,
+    embedded: Option<Arc<Embedded>>,
     stop: Option<oneshot::Sender<()>>,
     server: JoinHandle<()>,
 }
@@ -26,7 +31,7 @@ pub struct TestApp {
 /// What differs between tests.
 #[derive(Clone, Debug)]
 pub struct TestOptions {
-    /// Whether a push creates its repository.
+    /// As `--create-on-push`.
     pub create_on_push: bool,
     /// As `--registry-host`.
     pub registry_host: Option<&'static str>,
@@ -75,13 +80,13 @@ impl TestApp {
             },
         };
         let server = Server::bind(options, Some(counts.clone())).await?;
-        let address = server.address();
+        let (address, embedded) = (server.address(), server.embedded());
         let (stop, stopped) = oneshot::channel();
         let server = tokio::spawn(server.run(async move {
             // A dropped sender means the same as a sent word.
             let _ = stopped.await;
         }));
-        Ok(Self { address, counts, stop: Some(stop), server })
+        Ok(Self { address, counts, embedded, stop: Some(stop), server })
     }
 
     /// `127.0.0.1:<port>`.
@@ -102,10 +107,22 @@ impl TestApp {
         self.counts.take()
     }
 
+    /// The storage of a Region as the registry has it, to look behind the wire.
+    ///
+    /// # Errors
+    /// If the Region has no data, or cannot be opened.
+    pub async fn cloud(&self, region: &Region) -> Result<Cloud, Sentence> {
+        let missing = || format!("there is no storage of {region}");
+        let embedded = self.embedded.clone().ok_or_else(missing)?;
+        let opened = EmbeddedRegions { embedded, counts: None }.open(region, false).await;
+        opened.map_err(|error| error.to_string())?.ok_or_else(missing)
+    }
+
     /// Stops the registry and waits until it is gone, so that its folder can
     /// be opened again.
     pub async fn stop(mut self) {
-        drop(self.stop.take());
+        // The server is the last that holds the folder.
+        drop((self.stop.take(), self.embedded.take()));
         // The task ends by itself; a panic in it was a failed test already.
         let _ = (&mut self.server).await;
     }

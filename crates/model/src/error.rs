@@ -74,6 +74,34 @@ pub enum Error {
         registry: AccountId,
     },
 
+    // --- repository creation templates ----------------------------------------
+    /// No template of this prefix.
+    #[error("The repository creation template with prefix '{}' does not exist in the registry with id '{registry}'", quoted(.prefix))]
+    TemplateNotFound {
+        /// The registry's account.
+        registry: AccountId,
+        /// What was asked for.
+        prefix: String,
+    },
+    /// A template of this prefix is there already.
+    #[error("The repository creation template with prefix '{}' already exists in the registry with id '{registry}'", quoted(.prefix))]
+    TemplateAlreadyExists {
+        /// The registry's account.
+        registry: AccountId,
+        /// The prefix.
+        prefix: String,
+    },
+    /// A push needs a repository, and the template for it cannot be applied.
+    #[error("The repository '{}' cannot be created from the repository creation template with prefix '{prefix}': {reason}", .repository.name)]
+    TemplateNotApplicable {
+        /// The repository.
+        repository: RepositoryId,
+        /// Which template.
+        prefix: String,
+        /// What is in the way.
+        reason: String,
+    },
+
     // --- images -------------------------------------------------------------
     /// No image of this tag or digest.
     #[error("The image with imageId {image} does not exist within {}", .repository.phrase())]

@@ -58,7 +58,7 @@ impl App {
     /// A registry with this configuration.
     #[must_use]
     pub fn new(config: AppConfig, regions: Box<dyn Regions>) -> Self {
-        let (regions, directory) = (OpenRegions::new(regions), OnceCell::new());
+        let (regions, directory) = (OpenRegions::new(regions, config.create_on_push), OnceCell::new());
         let throttle = Arc::new(Throttle::new(config.rate_limits));
         let issuers = Issuers::new(config.egress.clone());
         let (work_made, unproven) = (Notify::new(), Unproven::default());

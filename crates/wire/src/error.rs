@@ -52,6 +52,9 @@ pub fn codes(error: &Error) -> Codes {
         Error::RepositoryNameInvalid { .. } => codes("InvalidParameterException", "NAME_INVALID", S::BAD_REQUEST),
         Error::RepositoryPolicyNotFound(_) => codes("RepositoryPolicyNotFoundException", "DENIED", S::NOT_FOUND),
         Error::RegistryPolicyNotFound { .. } => codes("RegistryPolicyNotFoundException", "DENIED", S::NOT_FOUND),
+        Error::TemplateNotFound { .. } => codes("TemplateNotFoundException", "DENIED", S::NOT_FOUND),
+        Error::TemplateAlreadyExists { .. } => codes("TemplateAlreadyExistsException", "DENIED", S::CONFLICT),
+        Error::TemplateNotApplicable { .. } => codes("InvalidParameterException", "DENIED", S::BAD_REQUEST),
 
         Error::ImageNotFound { .. } => codes("ImageNotFoundException", "MANIFEST_UNKNOWN", S::NOT_FOUND),
         Error::ImageAlreadyExists { .. } => codes("ImageAlreadyExistsException", "DENIED", S::CONFLICT),

@@ -6,7 +6,7 @@
 //! Invariant: the partition key of a tenant's item starts with `T#<account>#`,
 //! which is what the tenant's session policy pins (`dynamodb:LeadingKeys`).
 
-use ironwharf_model::{AccountId, Digest, RepositoryName, Tag};
+use ironwharf_model::{AccountId, Digest, RepositoryName, Tag, TemplatePrefix};
 
 /// Which incarnation of a repository name something belongs to. A repository
 /// that is deleted and created again has another one, so nothing of the old
@@ -88,6 +88,10 @@ pub enum Key<'a> {
     AuditEvent { account: &'a AccountId, day: &'a str, shard: u8, event: &'a str },
     /// The policy of a registry.
     RegistryPolicy { account: &'a AccountId },
+    /// The settings of a registry as a whole.
+    AccountSettings { account: &'a AccountId },
+    /// A repository creation template.
+    CreationTemplate { account: &'a AccountId, prefix: &'a TemplatePrefix },
     /// The policy of a repository.
     RepositoryPolicy { repository: &'a RepositoryKey },
 }
@@ -175,9 +179,16 @@ impl Key<'_> {
                 (audit_partition(account, day, *shard), (*event).to_owned())
             }
             Self::RegistryPolicy { account } => (format!("T#{account}#S"), "POLICY".to_owned()),
+            Self::AccountSettings { account } => (format!("T#{account}#S"), "SETTINGS".to_owned()),
+            Self::CreationTemplate { account, prefix } => (template_partition(account), prefix.to_string()),
             Self::RepositoryPolicy { repository } => (repository_partition(repository), "POLICY".to_owned()),
         }
     }
+}
+
+/// The partition of a registry's creation templates.
+pub(crate) fn template_partition(account: &AccountId) -> String {
+    format!("T#{account}#T")
 }
 
 /// The partition that lists the accounts.
@@ -266,6 +277,9 @@ mod tests {
             Key::Upload { account: &account, upload: "x" },
             Key::Review { account: &account, review: "x" },
             Key::RegistryPolicy { account: &account },
+            Key::AccountSettings { account: &account },
+            Key::CreationTemplate { account: &account, prefix: &TemplatePrefix::Root },
+            Key::CreationTemplate { account: &account, prefix: &TemplatePrefix::Path("root".to_owned()) },
             Key::AuditEvent { account: &account, day: "2026-01-01", shard: 0, event: "x" },
             Key::KeyUse { account: &account, key: "x" },
             Key::Identity { account: &account, kind: IdentityKind::Account, name: "x" },

@@ -17,6 +17,8 @@
 //! | work | `T#<account>#W#<id>` | `<kind>` | |
 //! | repository policy | `T#<account>#R#<repository>#<incarnation>` | `POLICY` | |
 //! | registry policy | `T#<account>#S` | `POLICY` | |
+//! | account settings | same | `SETTINGS` | |
+//! | creation template | `T#<account>#T` | `<prefix>` | |
 //! | account, user, group, membership, role, managed policy, access key, OIDC provider | `T#<account>#A` | `<kind>#<name>` | |
 //! | last use of an access key | `T#<account>#A` | `USE#<key>` | |
 //! | audit event | `T#<account>#E#<day>#<shard>` | `<milliseconds>#<id>` | 90 days |
@@ -38,10 +40,12 @@
 mod attributes;
 mod audit;
 mod blobs;
+mod creation_templates;
 pub mod identity;
 mod images;
 mod key;
 mod listings;
+mod registries;
 mod repositories;
 mod sealing_keys;
 mod uploads;
@@ -64,12 +68,14 @@ use ironwharf_model::{Error, Result};
 use attributes::{EXPIRES, Item, PARTITION, SORT};
 pub use audit::{AuditRecord, PendingAudit, audit_position};
 pub use blobs::{BlobRecord, BlobState, LayerState};
+pub use creation_templates::{CreationTemplate, NewTemplate};
 pub use images::{
     Commit, CommitConflict, INLINE_MANIFEST_BYTES, ImageRecord, NewImage, PushState, StoredManifest, TagRecord,
 };
 pub use key::{IdentityKind, Incarnation, Key, RepositoryKey};
 pub use listings::{ListedTag, Page, ReferrerRecord};
-pub use repositories::{Encryption, Repository};
+pub use registries::Registry;
+pub use repositories::{Encryption, Repository, RepositoryChange};
 pub use sealing_keys::WrappedKey;
 pub use uploads::{Acquired, FinishedUpload, LeasedUpload, UploadPart, UploadRecord, UploadState};
 pub use work::{LeasedWork, Work, WorkKind, WorkPlace};

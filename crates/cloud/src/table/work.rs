@@ -105,7 +105,6 @@ fn due_shard(kind: WorkKind, shard: u8) -> String {
 
 impl Table {
     /// Puts work on the list, in a transaction. Work of the same id is replaced.
-    #[expect(dead_code, reason = "deletions in the background are about to use it")]
     pub(super) fn put_work_write(&self, work: &Work) -> Result<TransactWriteItem> {
         let put = Put::builder().table_name(&self.name).set_item(Some(work.item()));
         Ok(TransactWriteItem::builder().put(put.build().map_err(Error::internal)?).build())

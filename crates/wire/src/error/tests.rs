@@ -33,6 +33,15 @@ rows! {
     "RepositoryPolicyNotFound": Error::RepositoryPolicyNotFound(_) => Error::RepositoryPolicyNotFound(repository()),
     "RegistryPolicyNotFound": Error::RegistryPolicyNotFound { .. } =>
         Error::RegistryPolicyNotFound { registry: repository().registry },
+    "TemplateNotFound": Error::TemplateNotFound { .. } =>
+        Error::TemplateNotFound { registry: repository().registry, prefix: "prod".into() },
+    "TemplateAlreadyExists": Error::TemplateAlreadyExists { .. } =>
+        Error::TemplateAlreadyExists { registry: repository().registry, prefix: "prod".into() },
+    "TemplateNotApplicable": Error::TemplateNotApplicable { .. } => Error::TemplateNotApplicable {
+        repository: repository(),
+        prefix: "prod".into(),
+        reason: "the key is gone".into(),
+    },
     "ImageNotFound": Error::ImageNotFound { .. } => Error::ImageNotFound {
         repository: repository(),
         image: ImageIdentifier { digest: None, tag: Some("latest".into()) },

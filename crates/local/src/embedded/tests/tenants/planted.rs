@@ -16,6 +16,7 @@ fn repository(tenant: &str) -> Repository {
         scan_on_push: false,
         encryption: Encryption { encryption_type: "AES256".to_owned(), kms_key: None },
         labels: std::collections::BTreeMap::new(),
+        revision: 0,
     }
 }
 
@@ -29,7 +30,7 @@ async fn the_storage_of_the_wrong_tenant_gives_and_takes_nothing() {
     let (reads, writes) = (reads.unwrap(), writes.unwrap());
     let victims = repository(OTHER);
     let right = storage.cloud.tenants.storage(&account(OTHER), Mode::Write).await.unwrap();
-    assert!(right.table.create_repository(&victims).await.unwrap());
+    assert!(right.table.create_repository(&victims, None).await.unwrap());
 
     let refused = |error: ironwharf_model::Error| {
         let source = std::error::Error::source(&error).map(ToString::to_string).unwrap_or_default();
@@ -43,7 +44,7 @@ async fn the_storage_of_the_wrong_tenant_gives_and_takes_nothing() {
         refused(wrong.table.layers(key, std::slice::from_ref(&digest)).await.map(drop).unwrap_err());
         refused(wrong.table.tags(key, None, 10).await.map(drop).unwrap_err());
         refused(wrong.table.repository_policy(key).await.unwrap_err());
-        refused(wrong.table.create_repository(&repository(OTHER)).await.unwrap_err());
+        refused(wrong.table.create_repository(&repository(OTHER), None).await.unwrap_err());
         refused(wrong.table.delete_repository(key, None, 1).await.map(drop).unwrap_err());
         refused(wrong.table.link_layer(key, &digest, 1).await.map(drop).unwrap_err());
         refused(wrong.objects.get(&format!("{OTHER}/blob")).await.unwrap_err());
