@@ -90,6 +90,12 @@ pub enum Key<'a> {
     RegistryPolicy { account: &'a AccountId },
     /// The policy of a repository.
     RepositoryPolicy { repository: &'a RepositoryKey },
+    /// The lifecycle policy of a repository.
+    LifecyclePolicy { repository: &'a RepositoryKey },
+    /// The last preview of a lifecycle policy.
+    LifecyclePreview { repository: &'a RepositoryKey },
+    /// A page of what an evaluation of a lifecycle policy found.
+    LifecyclePage { repository: &'a RepositoryKey, run: &'a str, page: u32 },
 }
 
 /// What the identity service keeps.
@@ -176,6 +182,11 @@ impl Key<'_> {
             }
             Self::RegistryPolicy { account } => (format!("T#{account}#S"), "POLICY".to_owned()),
             Self::RepositoryPolicy { repository } => (repository_partition(repository), "POLICY".to_owned()),
+            Self::LifecyclePolicy { repository } => (repository_partition(repository), "LIFECYCLE".to_owned()),
+            Self::LifecyclePreview { repository } => (repository_partition(repository), "PREVIEW".to_owned()),
+            Self::LifecyclePage { repository, run, page } => {
+                (repository_partition(repository), format!("RUN#{run}#{page:06}"))
+            }
         }
     }
 }
@@ -253,6 +264,9 @@ mod tests {
                 Key::LayerLink { repository: &repository, digest: &digest },
                 Key::Reference { repository: &repository, blob: &digest, manifest: &digest, push: "p" },
                 Key::RepositoryPolicy { repository: &repository },
+                Key::LifecyclePolicy { repository: &repository },
+                Key::LifecyclePreview { repository: &repository },
+                Key::LifecyclePage { repository: &repository, run: "x", page: 0 },
             ];
             for key in keys {
                 let encoded = key.encode();
@@ -279,6 +293,7 @@ mod tests {
             Key::Account { account: &account },
             Key::Work { account: &account, kind: crate::table::WorkKind::Purge, id: "x" },
             Key::Work { account: &account, kind: crate::table::WorkKind::Lifecycle, id: "x" },
+            Key::Work { account: &account, kind: crate::table::WorkKind::LifecyclePreview, id: "x" },
             Key::SealingKey { day: 1 },
         ] {
             assert!(seen.insert(key.encode()), "{key:?} is the key of another item");

@@ -16,6 +16,9 @@
 //! | review | `T#<account>#V#<review>` | `REVIEW` | |
 //! | work | `T#<account>#W#<id>` | `<kind>` | |
 //! | repository policy | `T#<account>#R#<repository>#<incarnation>` | `POLICY` | |
+//! | lifecycle policy | same | `LIFECYCLE` | |
+//! | lifecycle policy preview | same | `PREVIEW` | |
+//! | page of an evaluation | same | `RUN#<run>#<page>` | 2 days |
 //! | registry policy | `T#<account>#S` | `POLICY` | |
 //! | account, user, group, membership, role, managed policy, access key, OIDC provider | `T#<account>#A` | `<kind>#<name>` | |
 //! | last use of an access key | `T#<account>#A` | `USE#<key>` | |
@@ -41,6 +44,7 @@ mod blobs;
 pub mod identity;
 mod images;
 mod key;
+mod lifecycle;
 mod listings;
 mod repositories;
 mod sealing_keys;
@@ -68,6 +72,9 @@ pub use images::{
     Commit, CommitConflict, INLINE_MANIFEST_BYTES, ImageRecord, NewImage, PushState, StoredManifest, TagRecord,
 };
 pub use key::{IdentityKind, Incarnation, Key, RepositoryKey};
+pub use lifecycle::{
+    LifecyclePolicyRecord, LifecyclePreviewRecord, PAGE_ACTS, PlannedAct, PreviewCounts, PreviewStatus,
+};
 pub use listings::{ListedTag, Page, ReferrerRecord};
 pub use repositories::{Encryption, Repository};
 pub use sealing_keys::WrappedKey;
