@@ -60,7 +60,7 @@ enum Command {
 #[derive(Debug, Args)]
 pub(crate) struct DataDir {
     /// Where everything is kept [default: ironwharf in the user's data folder]
-    #[arg(long, value_name = "FOLDER", env = "IRONWHARF_DATA_DIR")]
+    #[arg(long, value_name = "FOLDER", global = true, env = "IRONWHARF_DATA_DIR")]
     data_dir: Option<PathBuf>,
 }
 

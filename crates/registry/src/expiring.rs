@@ -52,3 +52,34 @@ impl<K: Eq + Hash, V: Clone> Expiring<K, V> {
         entries.retain(|key, _| !is_stale(key));
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_was_read_is_believed_for_thirty_seconds_and_no_longer() {
+        let cache = Expiring::<u8, &str>::default();
+        let now = Instant::now();
+        let before = |seconds| now.checked_sub(Duration::from_secs(seconds)).expect("the machine runs for a while");
+        cache.put(1, "fresh", before(29));
+        cache.put(2, "old", before(30));
+        assert_eq!(cache.get(&1), Some("fresh"));
+        assert_eq!(cache.get(&2), None);
+        // A slow answer does not make older news younger.
+        cache.put(1, "slow", before(31));
+        assert_eq!(cache.get(&1), None);
+    }
+
+    #[test]
+    fn a_full_cache_makes_room_and_grows_no_further() {
+        let cache = Expiring::<usize, ()>::default();
+        let now = Instant::now();
+        let old = now.checked_sub(BELIEVED).expect("the machine runs for a while");
+        (0..CAPACITY).for_each(|key| cache.put(key, (), old));
+        cache.put(CAPACITY, (), now);
+        assert_eq!(cache.0.read().unwrap().len(), 1);
+        (0..2 * CAPACITY).for_each(|key| cache.put(key, (), now));
+        assert_eq!(cache.0.read().unwrap().len(), CAPACITY);
+    }
+}

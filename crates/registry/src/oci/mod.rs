@@ -41,8 +41,10 @@ const CONTENT_DIGEST: HeaderName = HeaderName::from_static("docker-content-diges
 
 /// Answers a data plane request.
 pub(crate) async fn answer(app: &App, parts: &Parts, body: &mut Body) -> Result<Response<Body>> {
-    let caller = authenticate::by_token(app, parts, OffsetDateTime::now_utc()).await?;
-    let route = parse(parts)?;
+    let route = parse(parts);
+    let asked = route.as_ref().ok().and_then(action);
+    let caller = authenticate::by_token(app, parts, asked, OffsetDateTime::now_utc()).await?;
+    let route = route?;
     let registry = addressed_registry(app, parts, &caller)?;
     let Some(action) = action(&route) else { return Ok(base()) };
     let resource = match route.name() {
