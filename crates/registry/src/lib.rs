@@ -30,6 +30,7 @@ mod push_image;
 mod region;
 mod repositories;
 mod resource_policies;
+mod storage_class;
 pub mod throttle;
 mod upload;
 

@@ -1,6 +1,7 @@
 //! Reading images: by tag or digest, in one call.
 
 use bytes::Bytes;
+use ironwharf_cloud::Objects;
 use ironwharf_cloud::table::{StoredManifest, TagRecord};
 use ironwharf_model::{Digest, Error, ImageIdentifier, Reference, Result};
 
@@ -33,9 +34,14 @@ pub(crate) async fn pull(permit: &Permit, reference: &Reference) -> Result<Pulle
 
 /// The bytes behind a record.
 pub(crate) async fn load(permit: &Permit, record: TagRecord) -> Result<PulledManifest> {
+    load_from(permit.objects()?, record).await
+}
+
+/// The bytes behind a record, of which large ones are among `objects`.
+pub(crate) async fn load_from(objects: &Objects, record: TagRecord) -> Result<PulledManifest> {
     let bytes = match record.manifest {
         StoredManifest::Inline(bytes) => Bytes::from(bytes),
-        StoredManifest::Object(object) => permit.objects()?.get(&object).await?,
+        StoredManifest::Object(object) => objects.get(&object).await?,
     };
     Ok(PulledManifest { digest: record.digest, media_type: record.media_type, bytes })
 }

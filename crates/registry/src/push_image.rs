@@ -182,6 +182,7 @@ async fn put_tag(request: &Push<'_>, state: &PushState, image: &ImageRecord) -> 
             digest: image.digest.clone(),
             media_type: image.media_type.clone(),
             manifest: StoredManifest::Inline(request.bytes.to_vec()),
+            status: image.status,
         }
     } else {
         // A tag of a large manifest points to the object its image points to.

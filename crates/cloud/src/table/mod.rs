@@ -38,6 +38,7 @@
 //! Invariant: an image is committed by one transaction, and that transaction
 //! ends its push. See `ARCHITECTURE.md`, "Never lose an image".
 
+mod archive;
 mod attributes;
 mod audit;
 mod blobs;
