@@ -9,6 +9,7 @@ use super::attributes::{self, Build, Item, Read, number, string};
 use super::blobs::is_condition_failure;
 use super::key::{Incarnation, Key, RepositoryKey, catalog_partition};
 use super::listings::Page;
+use super::work::Work;
 use super::{Table, Transaction, service_error};
 
 /// How long a repository stays closed if whoever closed it is gone.
@@ -160,9 +161,15 @@ impl Table {
     }
 
     /// Makes a repository, with everything in it, invisible at once. What was
-    /// in it is removed by [`Table::purge_repository`]. With `closing`, only
-    /// while it is closed by that. `false` if it is not (any more).
-    pub async fn delete_repository(&self, key: &RepositoryKey, closing: Option<&str>, now_s: i64) -> Result<bool> {
+    /// in it is left to `purge`, which goes on the list with the deletion. With
+    /// `closing`, only while it is closed by that. `false` if it is not (any more).
+    pub async fn delete_repository(
+        &self,
+        key: &RepositoryKey,
+        closing: Option<&str>,
+        purge: &Work,
+        now_s: i64,
+    ) -> Result<bool> {
         let RepositoryKey { account, name, incarnation } = key;
         let delete = |key: Key<'_>| {
             Delete::builder()
@@ -184,6 +191,7 @@ impl Table {
             let delete = delete.build().map_err(Error::internal)?;
             writes.push(TransactWriteItem::builder().delete(delete).build());
         }
+        writes.push(self.put_work_write(purge)?);
         Ok(matches!(self.transact(writes).await?, Transaction::Written))
     }
 

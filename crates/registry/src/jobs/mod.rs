@@ -9,6 +9,8 @@
 //! Invariant: a step can be done twice, and by two workers at once.
 //! Invariant: work of a tenant is done with the storage of that tenant only.
 
+pub(crate) mod purge;
+
 use std::time::Duration;
 
 use ironwharf_cloud::table::{LeasedWork, Work, WorkKind};
@@ -28,10 +30,8 @@ const RETRY_SECONDS: i64 = 60;
 /// How a step of a piece of work ended.
 pub(crate) enum Step {
     /// There is nothing left to do.
-    #[expect(dead_code, reason = "the first kinds of work come with their operations")]
     Done,
     /// There is, at this time (seconds since the epoch), from there on.
-    #[expect(dead_code, reason = "the first kinds of work come with their operations")]
     Again { due_at_s: i64, details: String },
 }
 
@@ -94,7 +94,8 @@ async fn step(region: &RegionState, leased: &LeasedWork, now: OffsetDateTime) ->
     let storage = region.cloud.tenants.storage(&work.account, Mode::Write).await?;
     let job = Job { region, storage: &storage, work, now };
     let ended = match work.kind {
-        WorkKind::Purge | WorkKind::Lifecycle => not_there(&job),
+        WorkKind::Purge => purge::step(&job).await,
+        WorkKind::Lifecycle => not_there(&job),
     };
     let table = &region.cloud.table;
     match ended? {

@@ -15,6 +15,7 @@ use ironwharf_wire::ecr::{OperationName, Timestamp};
 
 use super::paging::PageRequest;
 use super::{Call, Operation, Target};
+use crate::jobs::purge;
 use crate::repositories::{id as repository_id, not_found, with_defaults};
 
 /// The most resource tags on a repository.
@@ -179,12 +180,14 @@ impl Operation for DeleteRepository {
                 return Err(not_empty());
             }
         }
-        let deleted = table.delete_repository(&repository.key, closing.as_deref(), now_s).await?;
+        // What was in it is removed behind the answer, however much it is.
+        let purge = purge::work(&repository.key, now_s)?;
+        let deleted = table.delete_repository(&repository.key, closing.as_deref(), &purge, now_s).await?;
         permit.region().repositories.forget(registry, name);
         if !deleted {
             return Err(not_found(registry, name));
         }
-        table.purge_repository(&repository.key, permit.caller().now_s()).await?;
+        call.app.work_made().notify_one();
         Ok(DeleteRepositoryResponse { repository: Some(shape(call, &repository)) })
     }
 }
