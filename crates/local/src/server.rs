@@ -181,6 +181,11 @@ impl Server {
         self.address
     }
 
+    /// The registry behind the port.
+    pub(crate) const fn app(&self) -> &App {
+        &self.service.app
+    }
+
     /// Serves until `stop` is done; then finishes the requests in flight.
     pub async fn run(self, stop: impl Future<Output = ()>) {
         let Self { listener, service, .. } = self;

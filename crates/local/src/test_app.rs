@@ -1,11 +1,13 @@
 //! A registry for tests: its own port, its own folder, gone when dropped.
 
 use std::collections::BTreeMap;
+use std::fmt;
 use std::net::SocketAddr;
 use std::path::Path;
 
 use ironwharf_model::{AccountId, Region};
-use ironwharf_registry::{EgressRules, RateLimits, RegistryHost};
+use ironwharf_registry::{App, EgressRules, RateLimits, RegistryHost};
+use time::OffsetDateTime;
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 
@@ -15,12 +17,18 @@ use crate::credentials::RootKey;
 use crate::server::{ServeOptions, Server};
 
 /// A running registry.
-#[derive(Debug)]
 pub struct TestApp {
     address: SocketAddr,
     counts: CallCounts,
+    app: App,
     stop: Option<oneshot::Sender<()>>,
     server: JoinHandle<()>,
+}
+
+impl fmt::Debug for TestApp {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.debug_struct("TestApp").field("address", &self.address).finish_non_exhaustive()
+    }
 }
 
 /// What differs between tests.
@@ -75,13 +83,13 @@ impl TestApp {
             },
         };
         let server = Server::bind(options, Some(counts.clone())).await?;
-        let address = server.address();
+        let (address, app) = (server.address(), server.app().clone());
         let (stop, stopped) = oneshot::channel();
         let server = tokio::spawn(server.run(async move {
             // A dropped sender means the same as a sent word.
             let _ = stopped.await;
         }));
-        Ok(Self { address, counts, stop: Some(stop), server })
+        Ok(Self { address, counts, app, stop: Some(stop), server })
     }
 
     /// `127.0.0.1:<port>`.
@@ -100,6 +108,16 @@ impl TestApp {
     #[must_use]
     pub fn take_counts(&self) -> BTreeMap<String, u64> {
         self.counts.take()
+    }
+
+    /// Does one step of all work that would be due in the default Region at
+    /// this time, as a schedule does; how many steps there were.
+    ///
+    /// # Errors
+    /// If the list of work cannot be read.
+    pub async fn do_work_at(&self, now: OffsetDateTime) -> Result<usize, Sentence> {
+        let region = Region::parse(Self::REGION).map_err(|error| error.to_string())?;
+        self.app.do_due_work(&region, now).await.map_err(|error| error.to_string())
     }
 
     /// Stops the registry and waits until it is gone, so that its folder can

@@ -67,6 +67,15 @@ pub enum Error {
     /// The repository has no policy.
     #[error("Repository policy does not exist for {}", .0.phrase())]
     RepositoryPolicyNotFound(RepositoryId),
+    /// The repository has no lifecycle policy.
+    #[error("Lifecycle policy does not exist for {}", .0.phrase())]
+    LifecyclePolicyNotFound(RepositoryId),
+    /// No preview of a lifecycle policy was ever asked for.
+    #[error("Lifecycle policy preview does not exist for {}", .0.phrase())]
+    LifecyclePolicyPreviewNotFound(RepositoryId),
+    /// The last preview has not ended yet.
+    #[error("Lifecycle policy preview is in progress for {}; wait until it is complete", .0.phrase())]
+    LifecyclePolicyPreviewInProgress(RepositoryId),
     /// The registry has no policy.
     #[error("Registry policy does not exist in the registry with id '{registry}'")]
     RegistryPolicyNotFound {

@@ -126,6 +126,7 @@ impl LifecyclePreviewRecord {
 
 /// What an evaluation found to be done with an image.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a fact of its own")]
 pub struct PlannedAct {
     /// The image.
     pub digest: Digest,
@@ -164,18 +165,26 @@ impl PlannedAct {
         let rule_priority = word()?.parse().map_err(Error::internal)?;
         let flags = word()?;
         let has = |letter: char| flags.contains(letter);
-        let (archives, follows, tagged, archived) = (has('a'), has('f'), has('t'), has('s'));
-        Ok(Self { digest, stamp, rule_priority, archives, follows, tagged, archived })
+        Ok(Self {
+            digest,
+            stamp,
+            rule_priority,
+            archives: has('a'),
+            follows: has('f'),
+            tagged: has('t'),
+            archived: has('s'),
+        })
     }
 }
 
 impl ImageRecord {
-    /// A number that is another one whenever the image has changed.
+    /// A number that is another one whenever the image has changed or was
+    /// pulled.
     #[must_use]
     pub fn stamp(&self) -> u64 {
         // Not for secrets: a tenant could only confuse an image with another
         // state of itself.
-        let bytes = Digest::sha256(format!("{}#{}", self.push, self.revision).as_bytes());
+        let bytes = Digest::sha256(format!("{}#{}#{:?}", self.push, self.revision, self.pulled_at_ms).as_bytes());
         let hex = bytes.as_str().split(':').nth(1).and_then(|hex| hex.get(..16));
         hex.and_then(|hex| u64::from_str_radix(hex, 16).ok()).unwrap_or_default()
     }
@@ -345,30 +354,6 @@ impl Table {
             if !page.more {
                 return Ok(());
             }
-        }
-    }
-
-    /// Puts an image into the archive as it was read; `false` if it changed since.
-    pub async fn archive_image(&self, repository: &RepositoryKey, image: &ImageRecord, now_ms: i64) -> Result<bool> {
-        let archived = self
-            .client
-            .update_item()
-            .table_name(&self.name)
-            .set_key(Some(attributes::key(&Key::Image { repository, digest: &image.digest })))
-            .update_expression("SET #status = :archived, archived_at_ms = :now ADD revision :one")
-            .condition_expression("push = :push AND revision = :revision")
-            .expression_attribute_names("#status", "status")
-            .expression_attribute_values(":archived", string(ironwharf_model::ImageStatus::Archived.as_str()))
-            .expression_attribute_values(":now", number(now_ms))
-            .expression_attribute_values(":one", number(1))
-            .expression_attribute_values(":push", string(&image.push))
-            .expression_attribute_values(":revision", number(image.revision))
-            .send()
-            .await;
-        match archived {
-            Ok(_) => Ok(true),
-            Err(error) if is_condition_failure(&error) => Ok(false),
-            Err(error) => Err(service_error("UpdateItem", error)),
         }
     }
 }

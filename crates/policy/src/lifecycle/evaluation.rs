@@ -9,8 +9,9 @@
 //!
 //! Then what holds on to what:
 //!
-//! - An image that an index lists is left alone. It is free once the index is
-//!   gone, which the next evaluation sees.
+//! - An image that an index lists does not expire, and does not go into the
+//!   archive if that index is not there. It is free once the index has gone
+//!   first, which the next evaluation sees.
 //! - An image that refers to another (a signature, an SBOM) goes with its
 //!   subject and by no rule of its own as long as the subject is there. Without
 //!   a subject it is an image like any other once it is a day old: it may have
@@ -52,12 +53,23 @@ pub struct Image<'a> {
     pub archived_at_ms: Option<i64>,
     /// When a pull was recorded last.
     pub pulled_at_ms: Option<i64>,
-    /// Whether an index lists it.
-    pub listed: bool,
+    /// Which indexes list it.
+    pub listed: Listed,
     /// The image it refers to.
     pub subject: Option<&'a Digest>,
     /// Whatever tells the caller later on whether the image is as it was.
     pub stamp: u64,
+}
+
+/// Which indexes list an image.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Listed {
+    /// None.
+    Nowhere,
+    /// Only some that are in the archive.
+    InArchive,
+    /// At least one that is not.
+    Active,
 }
 
 /// What is to be done with an image.
@@ -106,13 +118,17 @@ struct State {
     class: Option<StorageClass>,
     /// Whether the first rule that selects it has marked it.
     marked: bool,
-    listed: bool,
+    listed: Listed,
 }
 
 impl State {
-    /// Whether it is to be left alone.
-    const fn is_held(self) -> bool {
-        self.listed || self.class.is_none()
+    /// Whether nothing holds an action up.
+    fn allows(self, action: Action) -> bool {
+        let free = match action {
+            Action::Expire => self.listed == Listed::Nowhere,
+            Action::Archive => self.listed != Listed::Active,
+        };
+        free && self.class.is_some()
     }
 }
 
@@ -231,17 +247,21 @@ impl Decided<'_> {
 
     /// The rule that acts on an image, and how many subjects are between them.
     fn acted_on(&self, image: &Kept, policy: &Policy) -> Option<(u8, u8)> {
-        let (mut depth, mut at) = (0, image);
-        while let Some(subject) = at.subject.and_then(|subject| self.find(subject)) {
-            if at.state.is_held() || depth == MAX_CHAIN {
+        let (mut depth, mut root) = (0, image);
+        // What holds one up holds up all that refer to it.
+        let mut held = image.state;
+        while let Some(subject) = root.subject.and_then(|subject| self.find(subject)) {
+            if depth == MAX_CHAIN {
                 return None;
             }
-            (depth, at) = (depth + 1, subject);
+            (depth, root) = (depth + 1, subject);
+            held.listed = held.listed.max(subject.state.listed);
+            held.class = held.class.and(subject.state.class);
         }
-        let orphaned = at.subject.is_none() || self.now_ms.saturating_sub(at.aged_from_ms) > ORPHANED_AFTER_MS;
-        let rule = u8::try_from(first_of(at.selected)).ok()?;
-        let acts = at.state.marked && !at.state.is_held() && orphaned;
+        let rule = u8::try_from(first_of(root.selected)).ok()?;
         let action = policy.rules().get(usize::from(rule))?.action;
+        let orphaned = root.subject.is_none() || self.now_ms.saturating_sub(root.aged_from_ms) > ORPHANED_AFTER_MS;
+        let acts = root.state.marked && held.allows(action) && orphaned;
         // A follower may have been archived by hand before.
         let is_there = depth > 0 && action == Action::Archive && image.state.class == Some(StorageClass::Archive);
         (acts && !is_there).then_some((depth, rule))

@@ -17,7 +17,7 @@ mod rule;
 use std::fmt;
 
 pub use document::Policy;
-pub use evaluation::{Act, Evaluation, Image, Outcome};
+pub use evaluation::{Act, Evaluation, Image, Listed, Outcome};
 pub use limits::MAX_CHARACTERS;
 pub use rule::{Action, Count, Rule, StorageClass, TagSelection};
 

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use ironwharf_model::{Digest, ImageStatus};
-use ironwharf_policy::lifecycle::{Action, Count, Evaluation, Policy, Rule, StorageClass, TagSelection};
+use ironwharf_policy::lifecycle::{Action, Count, Evaluation, Listed, Policy, Rule, StorageClass, TagSelection};
 use ironwharf_policy::wildcard;
 use proptest::prelude::*;
 use proptest::sample::{Index, subsequence};
@@ -21,7 +21,7 @@ prop_compose! {
         activated in proptest::option::of(0_i64..12),
         pulled in proptest::option::of(0_i64..12),
         archived in 80_i64..100,
-        listed in proptest::bool::weighted(0.2),
+        listed in prop_oneof![6 => Just(Listed::Nowhere), 1 => Just(Listed::InArchive), 1 => Just(Listed::Active)],
         subject in proptest::option::weighted(0.3, any::<Index>()),
     ) -> (Stored, Option<Index>) {
         let mut image = Stored::new(&format!("image {name}"), &tags, pushed);
@@ -136,16 +136,21 @@ fn naive(policy: &Policy, images: &[Stored]) -> BTreeSet<(Digest, u32)> {
     let mut found = BTreeSet::new();
     for image in images {
         let mut root = image;
-        let mut held = false;
+        let (mut listed, mut placed) = (Listed::Nowhere, true);
         while let Some(subject) = images.iter().find(|other| Some(&other.digest) == root.subject.as_ref()) {
-            held |= root.listed || root.status == ImageStatus::Activating;
+            listed = listed.max(root.listed);
+            placed &= root.status != ImageStatus::Activating;
             root = subject;
         }
-        held |= root.listed || root.status == ImageStatus::Activating;
+        listed = listed.max(root.listed);
+        placed &= root.status != ImageStatus::Activating;
         let since = if root.status == ImageStatus::Archived { root.archived_at_ms.unwrap() } else { age(root) };
         let young = root.subject.is_some() && !older(since, 1);
         let rule = policy.rules().iter().find(|rule| selects(rule, root));
-        let Some(rule) = rule.filter(|rule| marks(rule, root) && !held && !young) else { continue };
+        let Some(rule) = rule.filter(|rule| marks(rule, root) && placed && !young) else { continue };
+        if listed == Listed::Active || listed == Listed::InArchive && rule.action == Action::Expire {
+            continue;
+        }
         let is_there =
             image.digest != root.digest && rule.action == Action::Archive && image.status == ImageStatus::Archived;
         if !is_there {
@@ -206,7 +211,8 @@ proptest! {
     fn children_of_an_index_and_images_on_their_way_stay(policy in a_policy(false), images in a_repository()) {
         for act in acts(&policy, &images) {
             let image = images.iter().find(|image| image.digest == act.digest).unwrap();
-            prop_assert!(!image.listed && image.status != ImageStatus::Activating);
+            prop_assert!(image.listed != Listed::Active && image.status != ImageStatus::Activating);
+            prop_assert!(image.listed == Listed::Nowhere || act.rule.action == Action::Archive);
         }
     }
 

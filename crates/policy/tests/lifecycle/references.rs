@@ -17,6 +17,15 @@ fn children_of_an_index_are_left_alone_but_counted() {
 }
 
 #[test]
+fn a_child_follows_its_index_into_the_archive_but_not_out_of_the_repository() {
+    let images = [Stored::new("tagged child", &["v1-amd64"], 9).listed_in_archive()];
+    let rules = [rule(1, &prefixes(&["v"]), "sinceImagePushed", 1, &transition())];
+    assert_eq!(outcome(&rules, &images), ["tagged child> 1"]);
+    let rules = [rule(1, &prefixes(&["v"]), "sinceImagePushed", 1, &expire())];
+    assert!(outcome(&rules, &images).is_empty());
+}
+
+#[test]
 fn a_referrer_stays_with_its_subject_and_goes_with_it() {
     let images = [
         Stored::new("kept", &["v2"], 3),
@@ -60,6 +69,8 @@ fn a_subject_that_is_held_holds_its_referrers() {
     let images = [
         Stored::new("child", &[], 9).listed(),
         Stored::new("signature of child", &[], 9).about("child"),
+        Stored::new("listed sbom of free", &[], 9).about("free").listed(),
+        Stored::new("signature of it", &[], 9).about("listed sbom of free"),
         Stored::new("signature that is listed", &[], 9).about("free").listed(),
         Stored::new("free", &[], 9),
     ];

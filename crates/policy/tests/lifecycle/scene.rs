@@ -1,7 +1,7 @@
 //! Repositories and policies in few words.
 
 use ironwharf_model::{Digest, ImageStatus};
-use ironwharf_policy::lifecycle::{Act, Action, Evaluation, Image, Policy};
+use ironwharf_policy::lifecycle::{Act, Action, Evaluation, Image, Listed, Policy};
 use serde_json::{Value, json};
 
 pub(crate) const DAY_MS: i64 = 24 * 60 * 60 * 1000;
@@ -18,7 +18,7 @@ pub(crate) struct Stored {
     pub(crate) activated_at_ms: Option<i64>,
     pub(crate) archived_at_ms: Option<i64>,
     pub(crate) pulled_at_ms: Option<i64>,
-    pub(crate) listed: bool,
+    pub(crate) listed: Listed,
     pub(crate) subject: Option<Digest>,
 }
 
@@ -33,7 +33,7 @@ impl Stored {
             activated_at_ms: None,
             archived_at_ms: None,
             pulled_at_ms: None,
-            listed: false,
+            listed: Listed::Nowhere,
             subject: None,
         }
     }
@@ -55,7 +55,12 @@ impl Stored {
     }
 
     pub(crate) fn listed(mut self) -> Self {
-        self.listed = true;
+        self.listed = Listed::Active;
+        self
+    }
+
+    pub(crate) fn listed_in_archive(mut self) -> Self {
+        self.listed = Listed::InArchive;
         self
     }
 

@@ -6,6 +6,8 @@
 mod authorization_token;
 mod images;
 mod layers;
+mod lifecycle;
+mod lifecycle_preview;
 mod paging;
 mod registry;
 mod registry_policy;
@@ -139,6 +141,11 @@ operations! {
     layers::GetDownloadUrlForLayer,
     layers::InitiateLayerUpload,
     layers::UploadLayerPart,
+    lifecycle::DeleteLifecyclePolicy,
+    lifecycle::GetLifecyclePolicy,
+    lifecycle::PutLifecyclePolicy,
+    lifecycle_preview::GetLifecyclePolicyPreview,
+    lifecycle_preview::StartLifecyclePolicyPreview,
     registry::DescribeRegistry,
     registry_policy::DeleteRegistryPolicy,
     registry_policy::GetRegistryPolicy,

@@ -26,7 +26,7 @@ pub(super) fn parse(text: &str, kind: PolicyKind) -> Result<Policy> {
 }
 
 /// The repository as it is now: a policy is set on one incarnation.
-async fn current(call: &Call<'_>) -> Result<RepositoryKey> {
+pub(super) async fn current(call: &Call<'_>) -> Result<RepositoryKey> {
     let (permit, region) = (&call.permit, call.permit.region());
     let found = permit.table()?.repository(permit.registry(), permit.repository()?).await?;
     match found {

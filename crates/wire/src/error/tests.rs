@@ -31,6 +31,11 @@ rows! {
     "RepositoryNotEmpty": Error::RepositoryNotEmpty(_) => Error::RepositoryNotEmpty(repository()),
     "RepositoryNameInvalid": Error::RepositoryNameInvalid { .. } => Error::RepositoryNameInvalid { name: "Team".into() },
     "RepositoryPolicyNotFound": Error::RepositoryPolicyNotFound(_) => Error::RepositoryPolicyNotFound(repository()),
+    "LifecyclePolicyNotFound": Error::LifecyclePolicyNotFound(_) => Error::LifecyclePolicyNotFound(repository()),
+    "LifecyclePolicyPreviewNotFound": Error::LifecyclePolicyPreviewNotFound(_) =>
+        Error::LifecyclePolicyPreviewNotFound(repository()),
+    "LifecyclePolicyPreviewInProgress": Error::LifecyclePolicyPreviewInProgress(_) =>
+        Error::LifecyclePolicyPreviewInProgress(repository()),
     "RegistryPolicyNotFound": Error::RegistryPolicyNotFound { .. } =>
         Error::RegistryPolicyNotFound { registry: repository().registry },
     "ImageNotFound": Error::ImageNotFound { .. } => Error::ImageNotFound {
