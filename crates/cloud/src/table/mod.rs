@@ -17,6 +17,7 @@
 //! | work | `T#<account>#W#<id>` | `<kind>` | |
 //! | repository policy | `T#<account>#R#<repository>#<incarnation>` | `POLICY` | |
 //! | registry policy | `T#<account>#S` | `POLICY` | |
+//! | pull time exclusions | same | `PULL-TIME-EXCLUSIONS` | |
 //! | account, user, group, membership, role, managed policy, access key, OIDC provider | `T#<account>#A` | `<kind>#<name>` | |
 //! | last use of an access key | `T#<account>#A` | `USE#<key>` | |
 //! | audit event | `T#<account>#E#<day>#<shard>` | `<milliseconds>#<id>` | 90 days |
@@ -43,6 +44,7 @@ pub mod identity;
 mod images;
 mod key;
 mod listings;
+mod pull_times;
 mod repositories;
 mod sealing_keys;
 mod uploads;
@@ -70,6 +72,7 @@ pub use images::{
 };
 pub use key::{IdentityKind, Incarnation, Key, RepositoryKey};
 pub use listings::{ListedTag, Page, ReferrerRecord};
+pub use pull_times::PullTimeExclusions;
 pub use repositories::{Encryption, Repository};
 pub use sealing_keys::WrappedKey;
 pub use uploads::{Acquired, FinishedUpload, LeasedUpload, UploadPart, UploadRecord, UploadState};
