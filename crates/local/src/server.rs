@@ -191,6 +191,8 @@ impl Server {
         let Self { listener, service, .. } = self;
         let app = service.app.clone();
         let worker = tokio::spawn(async move { behind(app.do_work()).await });
+        let app = service.app.clone();
+        let recorder = tokio::spawn(behind(app.record_pulls()));
         let graceful = GracefulShutdown::new();
         let mut http = auto::Builder::new(TokioExecutor::new());
         http.http1().timer(TokioTimer::new()).header_read_timeout(HEAD_TIME);
@@ -235,6 +237,8 @@ impl Server {
         if tokio::time::timeout(GRACE, graceful.shutdown()).await.is_err() {
             tracing::warn!("some requests did not finish in time");
         }
+        recorder.abort();
+        behind(app.flush_pulls()).await;
     }
 }
 

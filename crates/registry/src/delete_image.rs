@@ -52,9 +52,16 @@ pub(crate) async fn delete_tag(
         if current.is_none_or(|current| current.key != *repository) {
             return Err(not_found(&repository.account, &repository.name));
         }
-        let named =
-            record.map(|record| record.digest).filter(|digest| expected.is_none_or(|expected| expected == digest));
-        let Some(digest) = named else { return Err(image_not_found(repository, expected, Some(tag))) };
+        let Some(digest) = record.map(|record| record.digest) else {
+            return Err(image_not_found(repository, expected, Some(tag)));
+        };
+        if let Some(expected) = expected.filter(|expected| **expected != digest) {
+            return Err(Error::ImageTagDoesNotMatchDigest {
+                repository: repository_id(&repository.account, &repository.name),
+                tag: tag.to_string(),
+                digest: expected.to_string(),
+            });
+        }
         let is_last = |image: &ImageRecord| image.tags.iter().all(|other| other == tag.as_str());
         let deletes_image = match last_tag {
             LastTag::LeavesImage => None,

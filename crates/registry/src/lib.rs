@@ -26,6 +26,7 @@ pub mod oci;
 mod operator;
 pub mod ops;
 mod pull_image;
+mod pull_times;
 mod push_image;
 mod region;
 mod repositories;

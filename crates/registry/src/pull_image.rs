@@ -3,7 +3,7 @@
 use bytes::Bytes;
 use ironwharf_cloud::Objects;
 use ironwharf_cloud::table::{StoredManifest, TagRecord};
-use ironwharf_model::{Digest, Error, ImageIdentifier, Reference, Result};
+use ironwharf_model::{Digest, Error, ImageIdentifier, ImageStatus, Reference, Result};
 
 use crate::authorize::Permit;
 use crate::repositories::id as repository_id;
@@ -16,8 +16,16 @@ pub(crate) struct PulledManifest {
     pub(crate) bytes: Bytes,
 }
 
-/// The manifest of an image.
-pub(crate) async fn pull(permit: &Permit, reference: &Reference) -> Result<PulledManifest> {
+/// Whether a request counts as a pull.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Counts {
+    AsPull,
+    /// It only asks whether the image is there (`HEAD`).
+    AsLook,
+}
+
+/// The manifest of an image that can be pulled: one in the archive is not there.
+pub(crate) async fn pull(permit: &Permit, reference: &Reference, counts: Counts) -> Result<PulledManifest> {
     let (account, name) = (permit.registry(), permit.repository()?);
     let table = permit.table()?;
     let read = |key| async move {
@@ -26,10 +34,15 @@ pub(crate) async fn pull(permit: &Permit, reference: &Reference) -> Result<Pulle
             Reference::Digest(digest) => table.manifest(&key, digest).await,
         }
     };
-    let (_, record) = permit.region().read_in(table, account, name, read).await?;
+    let (repository, record) = permit.region().read_in(table, account, name, read).await?;
     let not_found =
         || Error::ImageNotFound { repository: repository_id(account, name), image: ImageIdentifier::from(reference) };
-    load(permit, record.ok_or_else(not_found)?).await
+    let record = record.filter(|record| record.status != ImageStatus::Archived);
+    let pulled = load(permit, record.ok_or_else(not_found)?).await?;
+    if counts == Counts::AsPull {
+        permit.region().pulls.note(permit, &repository.key, &pulled.digest);
+    }
+    Ok(pulled)
 }
 
 /// The bytes behind a record.

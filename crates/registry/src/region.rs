@@ -9,6 +9,7 @@ use ironwharf_model::{Region, Result};
 use tokio::sync::RwLock;
 
 use crate::keyring::Keyring;
+use crate::pull_times::{PullTimes, Recorder};
 use crate::repositories::RepositoryCache;
 use crate::resource_policies::PolicyCache;
 
@@ -51,17 +52,29 @@ pub(crate) struct RegionState {
     pub(crate) keyring: Keyring,
     pub(crate) repositories: RepositoryCache,
     pub(crate) policies: PolicyCache,
+    pub(crate) pulls: PullTimes,
 }
 
 /// The Regions opened so far.
 pub(crate) struct OpenRegions {
     source: Box<dyn Regions>,
     open: RwLock<HashMap<Region, Arc<RegionState>>>,
+    recorder: Arc<Recorder>,
 }
 
 impl OpenRegions {
     pub(crate) fn new(source: Box<dyn Regions>) -> Self {
-        Self { source, open: RwLock::default() }
+        Self { source, open: RwLock::default(), recorder: Arc::default() }
+    }
+
+    /// Who records when images are pulled.
+    pub(crate) fn recorder(&self) -> &Recorder {
+        &self.recorder
+    }
+
+    /// The Regions that are open.
+    pub(crate) async fn opened(&self) -> Vec<Arc<RegionState>> {
+        self.open.read().await.values().map(Arc::clone).collect()
     }
 
     /// The Regions that have data.
@@ -82,7 +95,8 @@ impl OpenRegions {
         let Some(cloud) = self.source.open(region, create).await? else { return Ok(None) };
         let keyring = Keyring::new(cloud.sealing.clone());
         let (repositories, policies) = Default::default();
-        let state = Arc::new(RegionState { cloud, keyring, repositories, policies });
+        let pulls = PullTimes::new(Arc::clone(&self.recorder));
+        let state = Arc::new(RegionState { cloud, keyring, repositories, policies, pulls });
         open.insert(region.clone(), Arc::clone(&state));
         Ok(Some(state))
     }

@@ -13,7 +13,7 @@
 
 use std::collections::BTreeSet;
 
-use ironwharf_cloud::table::{ImageRecord, RepositoryKey};
+use ironwharf_cloud::table::{ImageRecord, LayerState, RepositoryKey};
 use ironwharf_cloud::{Objects, Table};
 use ironwharf_model::{Digest, Error, ImageStatus, Manifest, Result};
 
@@ -89,7 +89,7 @@ pub(crate) async fn restore(
     // What an index lists comes before it. An image is looked at twice: on the
     // way down to find what it lists, and on the way up.
     let mut waiting = vec![(image.digest.clone(), false)];
-    let mut restored: Vec<Digest> = Vec::new();
+    let mut restored = BTreeSet::new();
     while let Some((digest, lists_restored)) = waiting.pop() {
         if restored.contains(&digest) {
             continue;
@@ -109,19 +109,20 @@ pub(crate) async fn restore(
         if restore_one(storage, repository, &record, &manifest, now_ms).await? == Change::Conflict {
             return Ok(Change::Conflict);
         }
-        restored.push(digest);
-    }
-    let mut subjects = restored;
-    let mut seen = BTreeSet::new();
-    while let Some(subject) = subjects.pop() {
-        if seen.insert(subject.clone()) {
-            for referrer in referrers(storage.table, repository, &subject).await? {
-                restore_follower(storage, repository, &referrer, now_ms).await?;
-                subjects.push(referrer);
-            }
-        }
+        let referrers = referrers(storage.table, repository, &digest).await?;
+        waiting.extend(referrers.into_iter().map(|referrer| (referrer, false)));
+        restored.insert(digest);
     }
     Ok(Change::Made)
+}
+
+/// Whether a layer is in the archive: images of the repository need it, and all
+/// of them are archived.
+pub(crate) async fn is_layer_archived(table: &Table, repository: &RepositoryKey, layer: &LayerState) -> Result<bool> {
+    if layer.archive_mark.is_none() {
+        return Ok(false);
+    }
+    Ok(table.layer_status(repository, &layer.digest).await? == Some(ImageStatus::Archived))
 }
 
 /// What became of one image, and what it lists.
@@ -190,22 +191,6 @@ async fn restore_one(
     let layers: Vec<Digest> = manifest.required_blobs().into_iter().map(|layer| layer.digest.clone()).collect();
     unmark_layers(storage.table, repository, &layers).await?;
     Ok(Change::Made)
-}
-
-async fn restore_follower(
-    storage: Storage<'_>,
-    repository: &RepositoryKey,
-    digest: &Digest,
-    now_ms: i64,
-) -> Result<()> {
-    for _ in 0..TRIES {
-        let Some(image) = record_of(storage.table, repository, digest).await? else { break };
-        let Some(manifest) = manifest_of(storage, repository, digest).await? else { continue };
-        if restore_one(storage, repository, &image, &manifest, now_ms).await? == Change::Made {
-            break;
-        }
-    }
-    Ok(())
 }
 
 /// Takes layers out of the archive that an active image needs.

@@ -61,9 +61,15 @@ pub fn codes(error: &Error) -> Codes {
         Error::RegistryPolicyNotFound { .. } => codes("RegistryPolicyNotFoundException", "DENIED", S::NOT_FOUND),
 
         Error::ImageNotFound { .. } => codes("ImageNotFoundException", "MANIFEST_UNKNOWN", S::NOT_FOUND),
+        Error::ImageTagDoesNotMatchDigest { .. } => codes("ImageNotFoundException", "MANIFEST_UNKNOWN", S::NOT_FOUND),
         Error::ImageAlreadyExists { .. } => codes("ImageAlreadyExistsException", "DENIED", S::CONFLICT),
         Error::ImageTagAlreadyExists { .. } => codes("ImageTagAlreadyExistsException", "TAG_INVALID", S::BAD_REQUEST),
         Error::ImageReferencedByIndex { .. } => codes("InvalidParameterException", "DENIED", S::CONFLICT),
+        Error::ImageStorageClassUpdateNotSupported { .. } => {
+            codes("ImageStorageClassUpdateNotSupportedException", "DENIED", S::CONFLICT)
+        }
+        Error::ExclusionAlreadyExists { .. } => codes("ExclusionAlreadyExistsException", "DENIED", S::CONFLICT),
+        Error::ExclusionNotFound { .. } => codes("ExclusionNotFoundException", "DENIED", S::NOT_FOUND),
         Error::ManifestInvalid { .. } => codes("InvalidParameterException", "MANIFEST_INVALID", S::BAD_REQUEST),
         Error::ManifestTypeUnsupported { .. } => codes("InvalidParameterException", "MANIFEST_INVALID", S::BAD_REQUEST),
         Error::ManifestTooLarge { .. } => codes("InvalidParameterException", "SIZE_INVALID", S::PAYLOAD_TOO_LARGE),
@@ -78,6 +84,7 @@ pub fn codes(error: &Error) -> Codes {
 
         Error::LayerNotFound { .. } => codes("LayersNotFoundException", "BLOB_UNKNOWN", S::NOT_FOUND),
         Error::LayerInaccessible { .. } => codes("LayerInaccessibleException", "BLOB_UNKNOWN", S::NOT_FOUND),
+        Error::LayerArchived { .. } => codes("LayerInaccessibleException", "BLOB_UNKNOWN", S::NOT_FOUND),
         Error::LayerReferenced { .. } => codes("InvalidParameterException", "DENIED", S::CONFLICT),
         Error::LayerAlreadyExists { .. } => codes("LayerAlreadyExistsException", "DENIED", S::CONFLICT),
         Error::LayerDigestMismatch { .. } => codes("InvalidLayerException", "DIGEST_INVALID", S::BAD_REQUEST),

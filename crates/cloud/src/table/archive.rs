@@ -251,37 +251,6 @@ impl Table {
             Err(error) => Err(service_error("UpdateItem", error)),
         }
     }
-
-    /// Notes that an image was pulled, unless that was noted at or after
-    /// `unless_since_ms`. It adds to the revision: whoever is about to archive
-    /// or delete the image for not being pulled reads it again.
-    pub async fn record_pull(
-        &self,
-        repository: &RepositoryKey,
-        digest: &Digest,
-        pulled_at_ms: i64,
-        unless_since_ms: i64,
-    ) -> Result<()> {
-        let recorded = self
-            .client
-            .update_item()
-            .table_name(&self.name)
-            .set_key(Some(attributes::key(&Key::Image { repository, digest })))
-            .update_expression("SET pulled_at_ms = :now ADD revision :one")
-            .condition_expression(
-                "attribute_exists(pk) AND (attribute_not_exists(pulled_at_ms) OR pulled_at_ms < :since)",
-            )
-            .expression_attribute_values(":now", number(pulled_at_ms))
-            .expression_attribute_values(":since", number(unless_since_ms))
-            .expression_attribute_values(":one", number(1))
-            .send()
-            .await;
-        match recorded {
-            Ok(_) => Ok(()),
-            Err(error) if is_condition_failure(&error) => Ok(()),
-            Err(error) => Err(service_error("UpdateItem", error)),
-        }
-    }
 }
 
 /// How many tags go into the transaction of their image: besides them, the

@@ -88,6 +88,8 @@ pub enum Key<'a> {
     AuditEvent { account: &'a AccountId, day: &'a str, shard: u8, event: &'a str },
     /// The policy of a registry.
     RegistryPolicy { account: &'a AccountId },
+    /// The principals whose pulls do not count in a registry.
+    PullTimeExclusions { account: &'a AccountId },
     /// The policy of a repository.
     RepositoryPolicy { repository: &'a RepositoryKey },
     /// The lifecycle policy of a repository.
@@ -181,6 +183,7 @@ impl Key<'_> {
                 (audit_partition(account, day, *shard), (*event).to_owned())
             }
             Self::RegistryPolicy { account } => (format!("T#{account}#S"), "POLICY".to_owned()),
+            Self::PullTimeExclusions { account } => (format!("T#{account}#S"), "PULL-TIME-EXCLUSIONS".to_owned()),
             Self::RepositoryPolicy { repository } => (repository_partition(repository), "POLICY".to_owned()),
             Self::LifecyclePolicy { repository } => (repository_partition(repository), "LIFECYCLE".to_owned()),
             Self::LifecyclePreview { repository } => (repository_partition(repository), "PREVIEW".to_owned()),
@@ -280,6 +283,7 @@ mod tests {
             Key::Upload { account: &account, upload: "x" },
             Key::Review { account: &account, review: "x" },
             Key::RegistryPolicy { account: &account },
+            Key::PullTimeExclusions { account: &account },
             Key::AuditEvent { account: &account, day: "2026-01-01", shard: 0, event: "x" },
             Key::KeyUse { account: &account, key: "x" },
             Key::Identity { account: &account, kind: IdentityKind::Account, name: "x" },

@@ -20,6 +20,7 @@
 //! | lifecycle policy preview | same | `PREVIEW` | |
 //! | page of an evaluation | same | `RUN#<run>#<page>` | 2 days |
 //! | registry policy | `T#<account>#S` | `POLICY` | |
+//! | pull time exclusions | same | `PULL-TIME-EXCLUSIONS` | |
 //! | account, user, group, membership, role, managed policy, access key, OIDC provider | `T#<account>#A` | `<kind>#<name>` | |
 //! | last use of an access key | `T#<account>#A` | `USE#<key>` | |
 //! | audit event | `T#<account>#E#<day>#<shard>` | `<milliseconds>#<id>` | 90 days |
@@ -47,6 +48,7 @@ mod images;
 mod key;
 mod lifecycle;
 mod listings;
+mod pull_times;
 mod repositories;
 mod sealing_keys;
 mod uploads;
@@ -77,6 +79,7 @@ pub use lifecycle::{
     LifecyclePolicyRecord, LifecyclePreviewRecord, PAGE_ACTS, PlannedAct, PreviewCounts, PreviewStatus,
 };
 pub use listings::{ListedTag, Page, ReferrerRecord};
+pub use pull_times::PullTimeExclusions;
 pub use repositories::{Encryption, Repository};
 pub use sealing_keys::WrappedKey;
 pub use uploads::{Acquired, FinishedUpload, LeasedUpload, UploadPart, UploadRecord, UploadState};

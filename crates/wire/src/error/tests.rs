@@ -42,6 +42,11 @@ rows! {
         repository: repository(),
         image: ImageIdentifier { digest: None, tag: Some("latest".into()) },
     },
+    "ImageTagDoesNotMatchDigest": Error::ImageTagDoesNotMatchDigest { .. } => Error::ImageTagDoesNotMatchDigest {
+        repository: repository(),
+        tag: "latest".into(),
+        digest: "sha256:d1".into(),
+    },
     "ImageAlreadyExists": Error::ImageAlreadyExists { .. } => Error::ImageAlreadyExists {
         repository: repository(),
         digest: "sha256:d1".into(),
@@ -50,6 +55,16 @@ rows! {
     "ImageTagAlreadyExists": Error::ImageTagAlreadyExists { .. } =>
         Error::ImageTagAlreadyExists { repository: repository(), tag: "latest".into() },
     "ImageReferencedByIndex": Error::ImageReferencedByIndex { .. } => Error::ImageReferencedByIndex { parents: 2 },
+    "ImageStorageClassUpdateNotSupported": Error::ImageStorageClassUpdateNotSupported { .. } =>
+        Error::ImageStorageClassUpdateNotSupported { repository: repository(), digest: "sha256:d1".into(), reason: "(why)" },
+    "ExclusionAlreadyExists": Error::ExclusionAlreadyExists { .. } => Error::ExclusionAlreadyExists {
+        registry: repository().registry,
+        principal: "arn:aws:iam::123456789012:role/scanner".into(),
+    },
+    "ExclusionNotFound": Error::ExclusionNotFound { .. } => Error::ExclusionNotFound {
+        registry: repository().registry,
+        principal: "arn:aws:iam::123456789012:role/scanner".into(),
+    },
     "ManifestInvalid": Error::ManifestInvalid { .. } => Error::ManifestInvalid { reason: "schemaVersion must be 2".into() },
     "ManifestTypeUnsupported": Error::ManifestTypeUnsupported { .. } =>
         Error::ManifestTypeUnsupported { media_type: "text/plain".into() },
@@ -66,6 +81,8 @@ rows! {
         Error::LayerNotFound { repository: repository(), digest: "sha256:d1".into() },
     "LayerInaccessible": Error::LayerInaccessible { .. } =>
         Error::LayerInaccessible { repository: repository(), digest: "sha256:d1".into() },
+    "LayerArchived": Error::LayerArchived { .. } =>
+        Error::LayerArchived { repository: repository(), digest: "sha256:d1".into() },
     "LayerReferenced": Error::LayerReferenced { .. } =>
         Error::LayerReferenced { repository: repository(), digest: "sha256:d1".into() },
     "LayerTooLarge": Error::LayerTooLarge { .. } => Error::LayerTooLarge { limit_bytes: 4 },
