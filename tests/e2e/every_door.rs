@@ -66,6 +66,12 @@ fn is_denied(reply: &Reply) -> bool {
     text.contains("is not authorized to perform") && (reply.status == 400 || reply.status == 403)
 }
 
+/// A lifecycle policy that leaves what is there alone.
+fn lifecycle_policy() -> String {
+    let selection = json!({ "tagStatus": "any", "countType": "imageCountMoreThan", "countNumber": 1000 });
+    json!({ "rules": [{ "rulePriority": 1, "selection": selection, "action": { "type": "expire" } }] }).to_string()
+}
+
 /// The inputs of the ECR operations.
 fn ecr_input(operation: &str, image: &Image) -> Value {
     let digest = &image.digest;
@@ -93,6 +99,9 @@ fn ecr_input(operation: &str, image: &Image) -> Value {
         "CompleteLayerUpload" => json!({
             "repositoryName": "app", "uploadId": "01234567-89ab-4def-8123-456789abcdef", "layerDigests": [digest]
         }),
+        "PutLifecyclePolicy" | "StartLifecyclePolicyPreview" => {
+            json!({ "repositoryName": "app", "lifecyclePolicyText": lifecycle_policy() })
+        }
         _ => json!({ "repositoryName": "app" }),
     }
 }

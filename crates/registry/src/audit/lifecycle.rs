@@ -52,7 +52,7 @@ impl PolicyExecution<'_> {
         });
         json!({
             "eventVersion": "1.11",
-            "userIdentity": { "accountId": account, "invokedBy": SERVICE },
+            "userIdentity": { "accountId": account.as_str(), "invokedBy": SERVICE },
             "eventTime": date(at_ms),
             "eventSource": "ecr.amazonaws.com",
             "eventName": "PolicyExecutionEvent",
@@ -63,13 +63,13 @@ impl PolicyExecution<'_> {
             "responseElements": null,
             "eventID": id,
             "readOnly": true,
-            "resources": [{ "accountId": account, "type": "AWS::ECR::Repository", "ARN": arn }],
+            "resources": [{ "accountId": account.as_str(), "type": "AWS::ECR::Repository", "ARN": arn }],
             "eventType": "AwsServiceEvent",
             "managementEvent": true,
-            "recipientAccountId": account,
+            "recipientAccountId": account.as_str(),
             "eventCategory": "Management",
             "serviceEventDetails": {
-                "repositoryName": name,
+                "repositoryName": name.as_str(),
                 "lifecycleEventPolicy": {
                     "lifecycleEventRules": self.policy.rules().iter().map(rule).collect::<Vec<_>>(),
                     "lastEvaluatedAt": stored.evaluated_at_ms.unwrap_or(0),
