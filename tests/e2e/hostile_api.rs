@@ -94,6 +94,17 @@ async fn members_of_the_wrong_type_are_refused() {
         ("ListImages", json!({ "repositoryName": "app", "nextToken": "x", "filter": { "imageStatus": "ANY" } })),
         ("DeleteRepositoryPolicy", json!({ "repositoryName": "app" })),
         ("GetRepositoryPolicy", json!({ "repositoryName": "app" })),
+        ("DeleteLifecyclePolicy", json!({ "repositoryName": "app" })),
+        ("GetLifecyclePolicy", json!({ "repositoryName": "app" })),
+        (
+            "GetLifecyclePolicyPreview",
+            json!({
+                "repositoryName": "app", "imageIds": [{ "imageDigest": digest, "imageTag": "x" }],
+                "nextToken": "x", "maxResults": 5, "filter": { "tagStatus": "ANY" }
+            }),
+        ),
+        ("PutLifecyclePolicy", json!({ "repositoryName": "app", "lifecyclePolicyText": "{}" })),
+        ("StartLifecyclePolicyPreview", json!({ "repositoryName": "app", "lifecyclePolicyText": "{}" })),
         ("PutRegistryPolicy", json!({ "policyText": "{}" })),
         ("SetRepositoryPolicy", json!({ "repositoryName": "app", "policyText": "{}", "force": true })),
         (

@@ -239,6 +239,8 @@ impl Server {
         }
         recorder.abort();
         behind(app.flush_pulls()).await;
+        // Whoever opens the folder next finds it free.
+        let _ = tokio::join!(worker, recorder);
     }
 }
 

@@ -21,7 +21,7 @@ pub struct TestApp {
     address: SocketAddr,
     counts: CallCounts,
     app: App,
-    stop: Option<oneshot::Sender<()>>,
+    stop: oneshot::Sender<()>,
     server: JoinHandle<()>,
 }
 
@@ -89,7 +89,7 @@ impl TestApp {
             // A dropped sender means the same as a sent word.
             let _ = stopped.await;
         }));
-        Ok(Self { address, counts, app, stop: Some(stop), server })
+        Ok(Self { address, counts, app, stop, server })
     }
 
     /// `127.0.0.1:<port>`.
@@ -122,9 +122,11 @@ impl TestApp {
 
     /// Stops the registry and waits until it is gone, so that its folder can
     /// be opened again.
-    pub async fn stop(mut self) {
-        drop(self.stop.take());
+    pub async fn stop(self) {
+        // The server is the last to hold on to the folder.
+        let Self { app, stop, server, .. } = self;
+        drop((app, stop));
         // The task ends by itself; a panic in it was a failed test already.
-        let _ = (&mut self.server).await;
+        let _ = server.await;
     }
 }

@@ -178,13 +178,13 @@ impl PlannedAct {
 }
 
 impl ImageRecord {
-    /// A number that is another one whenever the image has changed or was
-    /// pulled.
+    /// A number that is another one whenever the image has changed; a recorded
+    /// pull is a change too.
     #[must_use]
     pub fn stamp(&self) -> u64 {
         // Not for secrets: a tenant could only confuse an image with another
         // state of itself.
-        let bytes = Digest::sha256(format!("{}#{}#{:?}", self.push, self.revision, self.pulled_at_ms).as_bytes());
+        let bytes = Digest::sha256(format!("{}#{}", self.push, self.revision).as_bytes());
         let hex = bytes.as_str().split(':').nth(1).and_then(|hex| hex.get(..16));
         hex.and_then(|hex| u64::from_str_radix(hex, 16).ok()).unwrap_or_default()
     }
