@@ -67,6 +67,12 @@ fn is_denied(reply: &Reply) -> bool {
     text.contains("is not authorized to perform") && (reply.status == 400 || reply.status == 403)
 }
 
+/// A lifecycle policy that leaves what is there alone.
+fn lifecycle_policy() -> String {
+    let selection = json!({ "tagStatus": "any", "countType": "imageCountMoreThan", "countNumber": 1000 });
+    json!({ "rules": [{ "rulePriority": 1, "selection": selection, "action": { "type": "expire" } }] }).to_string()
+}
+
 /// The inputs of the ECR operations.
 fn ecr_input(operation: &str, image: &Image) -> Value {
     let digest = &image.digest;
@@ -106,12 +112,23 @@ fn ecr_input(operation: &str, image: &Image) -> Value {
         "CompleteLayerUpload" => json!({
             "repositoryName": "app", "uploadId": "01234567-89ab-4def-8123-456789abcdef", "layerDigests": [digest]
         }),
+        "UpdateImageStorageClass" => json!({
+            "repositoryName": "app", "imageId": { "imageDigest": unknown_digest() }, "targetStorageClass": "ARCHIVE"
+        }),
+        "ListImageReferrers" => json!({ "repositoryName": "app", "subjectId": { "imageDigest": digest } }),
+        "ListPullTimeUpdateExclusions" => json!({}),
+        "RegisterPullTimeUpdateExclusion" | "DeregisterPullTimeUpdateExclusion" => {
+            json!({ "principalArn": format!("arn:aws:iam::{A}:role/scanner") })
+        }
+        "PutLifecyclePolicy" | "StartLifecyclePolicyPreview" => {
+            json!({ "repositoryName": "app", "lifecyclePolicyText": lifecycle_policy() })
+        }
         _ => json!({ "repositoryName": "app" }),
     }
 }
 
 /// Operations that name no registry, so that a stranger's go to his own.
-const OWN_REGISTRY_ONLY: [&str; 11] = [
+const OWN_REGISTRY_ONLY: [&str; 14] = [
     "GetAuthorizationToken",
     "DescribeRegistry",
     "GetRegistryPolicy",
@@ -123,6 +140,9 @@ const OWN_REGISTRY_ONLY: [&str; 11] = [
     "UpdateRepositoryCreationTemplate",
     "DeleteRepositoryCreationTemplate",
     "DescribeRepositoryCreationTemplates",
+    "RegisterPullTimeUpdateExclusion",
+    "DeregisterPullTimeUpdateExclusion",
+    "ListPullTimeUpdateExclusions",
 ];
 
 /// Operations whose input names the registry by an ARN.
@@ -140,7 +160,10 @@ fn besides(operation: &str) -> &'static [&'static str] {
 async fn every_operation_of_ecr() {
     let scene = Scene::set().await;
     for operation in ops::SERVED {
-        let (operation, action) = (operation.as_str(), format!("ecr:{operation}"));
+        let operation = operation.as_str();
+        // The one operation without an action of its own name.
+        let action = if operation == "ListImageReferrers" { "BatchGetImage" } else { operation };
+        let action = format!("ecr:{action}");
         let input = ecr_input(operation, &scene.image);
 
         let target = format!("AmazonEC2ContainerRegistry_V20150921.{operation}");

@@ -94,6 +94,34 @@ async fn members_of_the_wrong_type_are_refused() {
         ("ListImages", json!({ "repositoryName": "app", "nextToken": "x", "filter": { "imageStatus": "ANY" } })),
         ("DeleteRepositoryPolicy", json!({ "repositoryName": "app" })),
         ("GetRepositoryPolicy", json!({ "repositoryName": "app" })),
+        ("DeleteLifecyclePolicy", json!({ "repositoryName": "app" })),
+        ("GetLifecyclePolicy", json!({ "repositoryName": "app" })),
+        (
+            "GetLifecyclePolicyPreview",
+            json!({
+                "repositoryName": "app", "imageIds": [{ "imageDigest": digest, "imageTag": "x" }],
+                "nextToken": "x", "maxResults": 5, "filter": { "tagStatus": "ANY" }
+            }),
+        ),
+        ("PutLifecyclePolicy", json!({ "repositoryName": "app", "lifecyclePolicyText": "{}" })),
+        ("StartLifecyclePolicyPreview", json!({ "repositoryName": "app", "lifecyclePolicyText": "{}" })),
+        (
+            "UpdateImageStorageClass",
+            json!({
+                "repositoryName": "app", "imageId": { "imageDigest": digest, "imageTag": "x" },
+                "targetStorageClass": "ARCHIVE"
+            }),
+        ),
+        (
+            "ListImageReferrers",
+            json!({
+                "repositoryName": "app", "subjectId": { "imageDigest": digest }, "nextToken": "x", "maxResults": 5,
+                "filter": { "artifactTypes": ["a"], "artifactStatus": "ANY" }
+            }),
+        ),
+        ("RegisterPullTimeUpdateExclusion", json!({ "principalArn": "x" })),
+        ("DeregisterPullTimeUpdateExclusion", json!({ "principalArn": "x" })),
+        ("ListPullTimeUpdateExclusions", json!({ "nextToken": "x", "maxResults": 5 })),
         ("PutRegistryPolicy", json!({ "policyText": "{}" })),
         ("SetRepositoryPolicy", json!({ "repositoryName": "app", "policyText": "{}", "force": true })),
         (

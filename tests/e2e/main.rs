@@ -23,6 +23,7 @@ mod hostile_api;
 mod hostile_http;
 mod hostile_routes;
 mod isolation;
+mod lifecycle;
 mod not_yet_served;
 mod oci_blobs;
 mod oci_listings;

@@ -187,11 +187,18 @@ impl Server {
         self.service.embedded.clone()
     }
 
+    /// The registry behind the port.
+    pub(crate) const fn app(&self) -> &App {
+        &self.service.app
+    }
+
     /// Serves until `stop` is done; then finishes the requests in flight.
     pub async fn run(self, stop: impl Future<Output = ()>) {
         let Self { listener, service, .. } = self;
         let app = service.app.clone();
-        let worker = tokio::spawn(async move { behind(app.do_work()).await });
+        let worker = tokio::spawn(async move { Box::pin(behind(app.do_work())).await });
+        let app = service.app.clone();
+        let recorder = tokio::spawn(behind(app.record_pulls()));
         let graceful = GracefulShutdown::new();
         let mut http = auto::Builder::new(TokioExecutor::new());
         http.http1().timer(TokioTimer::new()).header_read_timeout(HEAD_TIME);
@@ -236,6 +243,10 @@ impl Server {
         if tokio::time::timeout(GRACE, graceful.shutdown()).await.is_err() {
             tracing::warn!("some requests did not finish in time");
         }
+        recorder.abort();
+        behind(app.flush_pulls()).await;
+        // Whoever opens the folder next finds it free.
+        let _ = tokio::join!(worker, recorder);
     }
 }
 

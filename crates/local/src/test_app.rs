@@ -1,13 +1,15 @@
 //! A registry for tests: its own port, its own folder, gone when dropped.
 
 use std::collections::BTreeMap;
+use std::fmt;
 use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::Arc;
 
 use ironwharf_cloud::Cloud;
 use ironwharf_model::{AccountId, Region};
-use ironwharf_registry::{EgressRules, RateLimits, Regions as _, RegistryHost};
+use ironwharf_registry::{App, EgressRules, RateLimits, Regions as _, RegistryHost};
+use time::OffsetDateTime;
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 
@@ -19,13 +21,19 @@ use crate::regions::EmbeddedRegions;
 use crate::server::{ServeOptions, Server};
 
 /// A running registry.
-#[derive(Debug)]
 pub struct TestApp {
     address: SocketAddr,
     counts: CallCounts,
     embedded: Option<Arc<Embedded>>,
-    stop: Option<oneshot::Sender<()>>,
+    app: App,
+    stop: oneshot::Sender<()>,
     server: JoinHandle<()>,
+}
+
+impl fmt::Debug for TestApp {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.debug_struct("TestApp").field("address", &self.address).finish_non_exhaustive()
+    }
 }
 
 /// What differs between tests.
@@ -80,13 +88,13 @@ impl TestApp {
             },
         };
         let server = Server::bind(options, Some(counts.clone())).await?;
-        let (address, embedded) = (server.address(), server.embedded());
+        let (address, embedded, app) = (server.address(), server.embedded(), server.app().clone());
         let (stop, stopped) = oneshot::channel();
         let server = tokio::spawn(server.run(async move {
             // A dropped sender means the same as a sent word.
             let _ = stopped.await;
         }));
-        Ok(Self { address, counts, embedded, stop: Some(stop), server })
+        Ok(Self { address, counts, embedded, app, stop, server })
     }
 
     /// `127.0.0.1:<port>`.
@@ -118,12 +126,23 @@ impl TestApp {
         opened.map_err(|error| error.to_string())?.ok_or_else(missing)
     }
 
+    /// Does one step of all work that would be due in the default Region at
+    /// this time, as a schedule does; how many steps there were.
+    ///
+    /// # Errors
+    /// If the list of work cannot be read.
+    pub async fn do_work_at(&self, now: OffsetDateTime) -> Result<usize, Sentence> {
+        let region = Region::parse(Self::REGION).map_err(|error| error.to_string())?;
+        self.app.do_due_work(&region, now).await.map_err(|error| error.to_string())
+    }
+
     /// Stops the registry and waits until it is gone, so that its folder can
     /// be opened again.
-    pub async fn stop(mut self) {
-        // The server is the last that holds the folder.
-        drop((self.stop.take(), self.embedded.take()));
+    pub async fn stop(self) {
+        // The server is the last to hold on to the folder.
+        let Self { app, embedded, stop, server, .. } = self;
+        drop((app, embedded, stop));
         // The task ends by itself; a panic in it was a failed test already.
-        let _ = (&mut self.server).await;
+        let _ = server.await;
     }
 }

@@ -82,11 +82,6 @@ mod tests {
         cache.put("a", 2, Instant::now() + Duration::from_nanos(1));
         assert_eq!(cache.get("a"), Some(2));
     }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
 
     #[test]
     fn what_was_read_is_believed_for_thirty_seconds_and_no_longer() {
@@ -109,8 +104,8 @@ mod tests {
         let old = now.checked_sub(BELIEVED).expect("the machine runs for a while");
         (0..CAPACITY).for_each(|key| cache.put(key, (), old));
         cache.put(CAPACITY, (), now);
-        assert_eq!(cache.0.read().unwrap().len(), 1);
+        assert_eq!(cache.0.read().unwrap().known.len(), 1);
         (0..2 * CAPACITY).for_each(|key| cache.put(key, (), now));
-        assert_eq!(cache.0.read().unwrap().len(), CAPACITY);
+        assert_eq!(cache.0.read().unwrap().known.len(), CAPACITY);
     }
 }

@@ -28,10 +28,12 @@ pub mod oci;
 mod operator;
 pub mod ops;
 mod pull_image;
+mod pull_times;
 mod push_image;
 mod region;
 mod repositories;
 mod resource_policies;
+mod storage_class;
 pub mod throttle;
 mod upload;
 

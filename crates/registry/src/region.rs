@@ -10,6 +10,7 @@ use tokio::sync::RwLock;
 
 use crate::creation_templates::TemplateCache;
 use crate::keyring::Keyring;
+use crate::pull_times::{PullTimes, Recorder};
 use crate::repositories::RepositoryCache;
 use crate::resource_policies::PolicyCache;
 
@@ -56,6 +57,7 @@ pub(crate) struct RegionState {
     /// Whether new registries start with a template that lets a push create
     /// its repository.
     pub(crate) create_on_push: bool,
+    pub(crate) pulls: PullTimes,
 }
 
 /// The Regions opened so far.
@@ -63,11 +65,22 @@ pub(crate) struct OpenRegions {
     source: Box<dyn Regions>,
     create_on_push: bool,
     open: RwLock<HashMap<Region, Arc<RegionState>>>,
+    recorder: Arc<Recorder>,
 }
 
 impl OpenRegions {
     pub(crate) fn new(source: Box<dyn Regions>, create_on_push: bool) -> Self {
-        Self { source, create_on_push, open: RwLock::default() }
+        Self { source, create_on_push, open: RwLock::default(), recorder: Arc::default() }
+    }
+
+    /// Who records when images are pulled.
+    pub(crate) fn recorder(&self) -> &Recorder {
+        &self.recorder
+    }
+
+    /// The Regions that are open.
+    pub(crate) async fn opened(&self) -> Vec<Arc<RegionState>> {
+        self.open.read().await.values().map(Arc::clone).collect()
     }
 
     /// The Regions that have data.
@@ -89,7 +102,8 @@ impl OpenRegions {
         let keyring = Keyring::new(cloud.sealing.clone());
         let (repositories, policies, templates) = Default::default();
         let create_on_push = self.create_on_push;
-        let state = Arc::new(RegionState { cloud, keyring, repositories, policies, templates, create_on_push });
+        let pulls = PullTimes::new(Arc::clone(&self.recorder));
+        let state = Arc::new(RegionState { cloud, keyring, repositories, policies, templates, create_on_push, pulls });
         open.insert(region.clone(), Arc::clone(&state));
         Ok(Some(state))
     }

@@ -92,8 +92,16 @@ pub enum Key<'a> {
     AccountSettings { account: &'a AccountId },
     /// A repository creation template.
     CreationTemplate { account: &'a AccountId, prefix: &'a TemplatePrefix },
+    /// The principals whose pulls do not count in a registry.
+    PullTimeExclusions { account: &'a AccountId },
     /// The policy of a repository.
     RepositoryPolicy { repository: &'a RepositoryKey },
+    /// The lifecycle policy of a repository.
+    LifecyclePolicy { repository: &'a RepositoryKey },
+    /// The last preview of a lifecycle policy.
+    LifecyclePreview { repository: &'a RepositoryKey },
+    /// A page of what an evaluation of a lifecycle policy found.
+    LifecyclePage { repository: &'a RepositoryKey, run: &'a str, page: u32 },
 }
 
 /// What the identity service keeps.
@@ -181,7 +189,13 @@ impl Key<'_> {
             Self::RegistryPolicy { account } => (format!("T#{account}#S"), "POLICY".to_owned()),
             Self::AccountSettings { account } => (format!("T#{account}#S"), "SETTINGS".to_owned()),
             Self::CreationTemplate { account, prefix } => (template_partition(account), prefix.to_string()),
+            Self::PullTimeExclusions { account } => (format!("T#{account}#S"), "PULL-TIME-EXCLUSIONS".to_owned()),
             Self::RepositoryPolicy { repository } => (repository_partition(repository), "POLICY".to_owned()),
+            Self::LifecyclePolicy { repository } => (repository_partition(repository), "LIFECYCLE".to_owned()),
+            Self::LifecyclePreview { repository } => (repository_partition(repository), "PREVIEW".to_owned()),
+            Self::LifecyclePage { repository, run, page } => {
+                (repository_partition(repository), format!("RUN#{run}#{page:06}"))
+            }
         }
     }
 }
@@ -264,6 +278,9 @@ mod tests {
                 Key::LayerLink { repository: &repository, digest: &digest },
                 Key::Reference { repository: &repository, blob: &digest, manifest: &digest, push: "p" },
                 Key::RepositoryPolicy { repository: &repository },
+                Key::LifecyclePolicy { repository: &repository },
+                Key::LifecyclePreview { repository: &repository },
+                Key::LifecyclePage { repository: &repository, run: "x", page: 0 },
             ];
             for key in keys {
                 let encoded = key.encode();
@@ -280,6 +297,7 @@ mod tests {
             Key::AccountSettings { account: &account },
             Key::CreationTemplate { account: &account, prefix: &TemplatePrefix::Root },
             Key::CreationTemplate { account: &account, prefix: &TemplatePrefix::Path("root".to_owned()) },
+            Key::PullTimeExclusions { account: &account },
             Key::AuditEvent { account: &account, day: "2026-01-01", shard: 0, event: "x" },
             Key::KeyUse { account: &account, key: "x" },
             Key::Identity { account: &account, kind: IdentityKind::Account, name: "x" },
@@ -293,6 +311,7 @@ mod tests {
             Key::Account { account: &account },
             Key::Work { account: &account, kind: crate::table::WorkKind::Purge, id: "x" },
             Key::Work { account: &account, kind: crate::table::WorkKind::Lifecycle, id: "x" },
+            Key::Work { account: &account, kind: crate::table::WorkKind::LifecyclePreview, id: "x" },
             Key::SealingKey { day: 1 },
         ] {
             assert!(seen.insert(key.encode()), "{key:?} is the key of another item");

@@ -28,11 +28,13 @@ pub enum WorkKind {
     Purge,
     /// Applying a repository's lifecycle policy.
     Lifecycle,
+    /// Finding out what a lifecycle policy would do.
+    LifecyclePreview,
 }
 
 impl WorkKind {
     /// Every kind.
-    pub const ALL: [Self; 2] = [Self::Purge, Self::Lifecycle];
+    pub const ALL: [Self; 3] = [Self::Purge, Self::Lifecycle, Self::LifecyclePreview];
 
     /// Its name in keys.
     #[must_use]
@@ -40,6 +42,7 @@ impl WorkKind {
         match self {
             Self::Purge => "PURGE",
             Self::Lifecycle => "LIFECYCLE",
+            Self::LifecyclePreview => "LIFECYCLE-PREVIEW",
         }
     }
 }

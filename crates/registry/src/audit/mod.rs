@@ -11,6 +11,7 @@
 //! Invariant: no event holds a secret (see [`event`]).
 
 mod event;
+pub(crate) mod lifecycle;
 pub(crate) mod lookup;
 mod unproven;
 

@@ -9,13 +9,14 @@
 //! Invariant: a step can be done twice, and by two workers at once.
 //! Invariant: work of a tenant is done with the storage of that tenant only.
 
+pub(crate) mod lifecycle;
 pub(crate) mod purge;
 
 use std::time::Duration;
 
 use ironwharf_cloud::table::{LeasedWork, Work, WorkKind};
 use ironwharf_cloud::{Mode, TenantStorage};
-use ironwharf_model::{Error, Region, Result};
+use ironwharf_model::{Region, Result};
 use time::OffsetDateTime;
 
 use crate::app::App;
@@ -95,16 +96,12 @@ async fn step(region: &RegionState, leased: &LeasedWork, now: OffsetDateTime) ->
     let job = Job { region, storage: &storage, work, now };
     let ended = match work.kind {
         WorkKind::Purge => purge::step(&job).await,
-        WorkKind::Lifecycle => not_there(&job),
+        WorkKind::Lifecycle => lifecycle::step(&job).await,
+        WorkKind::LifecyclePreview => lifecycle::preview::step(&job).await,
     };
     let table = &region.cloud.table;
     match ended? {
         Step::Done => table.finish_work(leased).await,
         Step::Again { due_at_s, details } => table.postpone_work(leased, due_at_s, &details).await.map(drop),
     }
-}
-
-fn not_there(job: &Job<'_>) -> Result<Step> {
-    let _ = (job.region, job.storage, job.now);
-    Err(Error::internal(format!("nobody does work of the kind {}", job.work.kind.as_str())))
 }

@@ -73,7 +73,10 @@ async fn mount_blob(call: &Call<'_>, query: &Query<'_>, to: &Repository, digest:
             Err(Error::RepositoryNotFound(_)) => continue,
             Err(error) => return Err(error),
         };
-        if let Some(blob) = layers.first().and_then(|layer| layer.available()) {
+        // What may be in the archive is uploaded; that takes one call less than
+        // finding out.
+        let layer = layers.first().filter(|layer| layer.archive_mark.is_none());
+        if let Some(blob) = layer.and_then(|layer| layer.available()) {
             table.link_layer(&to.key, digest, blob.size_bytes).await?;
             return Ok(true);
         }

@@ -8,13 +8,18 @@ mod authorization_token;
 mod creation_templates;
 mod images;
 mod layers;
+mod lifecycle;
+mod lifecycle_preview;
 mod paging;
+mod pull_time_exclusions;
+mod referrers;
 mod registry;
 mod registry_policy;
 pub(crate) mod repositories;
 mod repository_policy;
 mod repository_settings;
 mod repository_tags;
+mod storage_class;
 
 use std::collections::BTreeMap;
 
@@ -164,6 +169,15 @@ operations! {
     layers::GetDownloadUrlForLayer,
     layers::InitiateLayerUpload,
     layers::UploadLayerPart,
+    lifecycle::DeleteLifecyclePolicy,
+    lifecycle::GetLifecyclePolicy,
+    lifecycle::PutLifecyclePolicy,
+    lifecycle_preview::GetLifecyclePolicyPreview,
+    lifecycle_preview::StartLifecyclePolicyPreview,
+    pull_time_exclusions::DeregisterPullTimeUpdateExclusion,
+    pull_time_exclusions::ListPullTimeUpdateExclusions,
+    pull_time_exclusions::RegisterPullTimeUpdateExclusion,
+    referrers::ListImageReferrers,
     registry::DescribeRegistry,
     registry_policy::DeleteRegistryPolicy,
     registry_policy::GetRegistryPolicy,
@@ -179,6 +193,7 @@ operations! {
     repository_tags::ListTagsForResource,
     repository_tags::TagResource,
     repository_tags::UntagResource,
+    storage_class::UpdateImageStorageClass,
 }
 
 async fn call<O: Operation>(app: &App, parts: &Parts, mut caller: Caller, body: &[u8]) -> Result<Vec<u8>> {
@@ -191,8 +206,7 @@ async fn call<O: Operation>(app: &App, parts: &Parts, mut caller: Caller, body: 
     let first = resources.next().ok_or_else(|| Error::internal("an operation acts on nothing"))?;
     let (request_tags, keys) = (O::request_tags(&input), O::condition_keys(&input));
     let details = Details { request_tags, keys, ..Details::default() };
-    // Every operation has the IAM action of its own name.
-    let action = format!("ecr:{}", O::NAME);
+    let action = action(O::NAME);
     let permit = authorize_in_registry(caller, mode(O::NAME), &action, first, &details).await?;
     for resource in resources {
         permit.require(&action, &resource, &details).await?;
@@ -202,6 +216,17 @@ async fn call<O: Operation>(app: &App, parts: &Parts, mut caller: Caller, body: 
     call.permit.conclude(result.as_ref().err()).await;
     let output = result?;
     serde_json::to_vec(&output).map_err(Error::internal)
+}
+
+/// The IAM action of an operation: that of its own name, but for the one that
+/// has none (Service Authorization Reference: Amazon ECR).
+#[must_use]
+pub fn action(operation: OperationName) -> String {
+    let named = match operation {
+        OperationName::ListImageReferrers => OperationName::BatchGetImage,
+        operation => operation,
+    };
+    format!("ecr:{named}")
 }
 
 /// Which sessions an operation takes: those that only look say so in their name.

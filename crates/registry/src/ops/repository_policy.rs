@@ -26,7 +26,7 @@ pub(super) fn parse(parameter: &str, text: &str, kind: PolicyKind) -> Result<Pol
 }
 
 /// The repository as it is now: a policy is set on one incarnation.
-async fn current(call: &Call<'_>) -> Result<RepositoryKey> {
+pub(super) async fn current(call: &Call<'_>) -> Result<RepositoryKey> {
     let (permit, region) = (&call.permit, call.permit.region());
     let found = permit.table()?.repository(permit.registry(), permit.repository()?).await?;
     match found {

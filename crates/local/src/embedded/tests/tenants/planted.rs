@@ -2,7 +2,7 @@
 //! goes on as handlers do, and every step is stopped below it.
 
 use ironwharf_cloud::PresignHost;
-use ironwharf_cloud::table::{Encryption, Incarnation, Repository, RepositoryKey};
+use ironwharf_cloud::table::{Encryption, Incarnation, Repository, RepositoryKey, Work, WorkKind};
 use ironwharf_model::{Digest, RepositoryName, Tag, TagMutability};
 
 use super::*;
@@ -37,6 +37,8 @@ async fn the_storage_of_the_wrong_tenant_gives_and_takes_nothing() {
         assert!(source.contains("AccessDenied"), "{error}: {source}");
     };
     let (key, tag, digest) = (&victims.key, Tag::parse("latest").unwrap(), Digest::sha256(b"x"));
+    let (kind, id, details) = (WorkKind::Purge, "x".to_owned(), String::new());
+    let purge = Work { account: key.account.clone(), kind, id, due_at_s: 1, details };
     for wrong in [&reads, &writes] {
         refused(wrong.table.repository(&key.account, &key.name).await.unwrap_err());
         refused(wrong.table.repository_names(&key.account, None, 10).await.map(drop).unwrap_err());
@@ -45,7 +47,7 @@ async fn the_storage_of_the_wrong_tenant_gives_and_takes_nothing() {
         refused(wrong.table.tags(key, None, 10).await.map(drop).unwrap_err());
         refused(wrong.table.repository_policy(key).await.unwrap_err());
         refused(wrong.table.create_repository(&repository(OTHER), None).await.unwrap_err());
-        refused(wrong.table.delete_repository(key, None, 1).await.map(drop).unwrap_err());
+        refused(wrong.table.delete_repository(key, None, &purge, 1).await.map(drop).unwrap_err());
         refused(wrong.table.link_layer(key, &digest, 1).await.map(drop).unwrap_err());
         refused(wrong.objects.get(&format!("{OTHER}/blob")).await.unwrap_err());
         refused(wrong.objects.put(&format!("{OTHER}/new"), vec![1].into()).await.unwrap_err());
