@@ -191,7 +191,7 @@ impl Server {
     pub async fn run(self, stop: impl Future<Output = ()>) {
         let Self { listener, service, .. } = self;
         let app = service.app.clone();
-        let worker = tokio::spawn(async move { behind(app.do_work()).await });
+        let worker = tokio::spawn(async move { behind(Box::pin(app.do_work())).await });
         let graceful = GracefulShutdown::new();
         let mut http = auto::Builder::new(TokioExecutor::new());
         http.http1().timer(TokioTimer::new()).header_read_timeout(HEAD_TIME);
