@@ -86,11 +86,11 @@ fn ecr_input(operation: &str, image: &Image) -> Value {
         "DescribeRepositories"
         | "GetAuthorizationToken"
         | "DescribeRegistry"
+        | "DescribeRepositoryCreationTemplates"
         | "GetRegistryPolicy"
         | "DeleteRegistryPolicy" => json!({}),
         "GetAccountSetting" => json!({ "name": "BLOB_MOUNTING" }),
         "PutAccountSetting" => json!({ "name": "BLOB_MOUNTING", "value": "ENABLED" }),
-        "DescribeRepositoryCreationTemplates" => json!({}),
         "CreateRepositoryCreationTemplate" => json!({ "prefix": "prod", "appliedFor": ["CREATE_ON_PUSH"] }),
         "UpdateRepositoryCreationTemplate" | "DeleteRepositoryCreationTemplate" => json!({ "prefix": "nothing" }),
         "ListTagsForResource" => json!({ "resourceArn": ARN }),

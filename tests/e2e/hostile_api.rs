@@ -49,15 +49,11 @@ async fn no_operation_takes_what_is_not_json() {
     registry.stop().await;
 }
 
-/// Every member of every operation, with every type that it does not have.
-#[tokio::test]
-async fn members_of_the_wrong_type_are_refused() {
-    let registry = Registry::start().await;
-    let client = registry.client();
-    client.push_image("app", "latest", &Image::new("target")).await;
+/// An input of every operation that has members, with all of them.
+fn inputs() -> Vec<(&'static str, Value)> {
     let digest = crate::words::unknown_digest();
     let upload = "01234567-89ab-4def-8123-456789abcdef";
-    let inputs = [
+    vec![
         (
             "BatchCheckLayerAvailability",
             json!({ "registryId": TestApp::ACCOUNT, "repositoryName": "app", "layerDigests": [digest] }),
@@ -167,7 +163,16 @@ async fn members_of_the_wrong_type_are_refused() {
             "UploadLayerPart",
             json!({ "repositoryName": "app", "uploadId": upload, "partFirstByte": 0, "partLastByte": 1, "layerPartBlob": "YQ==" }),
         ),
-    ];
+    ]
+}
+
+/// Every member of every operation, with every type that it does not have.
+#[tokio::test]
+async fn members_of_the_wrong_type_are_refused() {
+    let registry = Registry::start().await;
+    let client = registry.client();
+    client.push_image("app", "latest", &Image::new("target")).await;
+    let inputs = inputs();
     let covered: Vec<&str> = inputs.iter().map(|(operation, _)| *operation).collect();
     let without_members = ["DescribeRegistry", "DeleteRegistryPolicy", "GetRegistryPolicy"];
     for operation in SERVED {

@@ -168,7 +168,7 @@ async fn templates_are_refused_in_words() {
         ("lifecyclePolicy", json!(format!("[{}]", " ".repeat(100)))),
         ("lifecyclePolicy", json!("x".repeat(100))),
         ("prefix", json!("Prod")),
-        ("prefix", json!("root")),
+        ("prefix", json!("ROOT/")),
         ("appliedFor", json!(["SOMETIMES"])),
         ("description", json!("x".repeat(257))),
         ("encryptionConfiguration", json!({ "encryptionType": "KMS", "kmsKey": "alias/x" })),

@@ -67,7 +67,7 @@ mod tests {
             assert_eq!(TemplatePrefix::parse(text).unwrap().to_string(), shown);
         }
         let long = "a".repeat(257);
-        for bad in ["", "/", "root", "ROOT/", "ROOT/a", "Prod", "prod//", "/prod", "a#b", "a..b", "*", &long] {
+        for bad in ["", "/", "Root", "ROOT/", "ROOT/a", "Prod", "prod//", "/prod", "a#b", "a..b", "*", &long] {
             assert!(TemplatePrefix::parse(bad).is_err(), "{bad:?}");
         }
     }
