@@ -58,7 +58,7 @@ impl App {
         for kind in WorkKind::ALL {
             for place in table.due_work(kind, now.unix_timestamp(), BATCH).await? {
                 let Some(leased) = table.lease_work(&place, now.unix_timestamp()).await? else { continue };
-                if let Err(error) = step(&region, &leased, now).await {
+                if let Err(error) = Box::pin(step(&region, &leased, now)).await {
                     let source = std::error::Error::source(&error).map(ToString::to_string);
                     let account = leased.work.account.as_str();
                     tracing::error!(account, kind = kind.as_str(), id = leased.work.id, %error, source, "work failed");
