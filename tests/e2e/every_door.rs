@@ -87,6 +87,7 @@ fn ecr_input(operation: &str, image: &Image) -> Value {
         | "GetAuthorizationToken"
         | "DescribeRegistry"
         | "DescribeRepositoryCreationTemplates"
+        | "ListPullTimeUpdateExclusions"
         | "GetRegistryPolicy"
         | "DeleteRegistryPolicy" => json!({}),
         "GetAccountSetting" => json!({ "name": "BLOB_MOUNTING" }),
@@ -116,7 +117,6 @@ fn ecr_input(operation: &str, image: &Image) -> Value {
             "repositoryName": "app", "imageId": { "imageDigest": unknown_digest() }, "targetStorageClass": "ARCHIVE"
         }),
         "ListImageReferrers" => json!({ "repositoryName": "app", "subjectId": { "imageDigest": digest } }),
-        "ListPullTimeUpdateExclusions" => json!({}),
         "RegisterPullTimeUpdateExclusion" | "DeregisterPullTimeUpdateExclusion" => {
             json!({ "principalArn": format!("arn:aws:iam::{A}:role/scanner") })
         }

@@ -50,6 +50,7 @@ async fn no_operation_takes_what_is_not_json() {
 }
 
 /// An input of every operation that has members, with all of them.
+#[expect(clippy::too_many_lines, reason = "one line or two for each operation")]
 fn inputs() -> Vec<(&'static str, Value)> {
     let digest = crate::words::unknown_digest();
     let upload = "01234567-89ab-4def-8123-456789abcdef";

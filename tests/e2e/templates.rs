@@ -229,6 +229,7 @@ async fn a_push_creates_its_repository_from_the_longest_prefix_that_is_for_pushe
             "appliedFor": applied_for,
             "imageTagMutability": "IMMUTABLE",
             "repositoryPolicy": policy(),
+            "lifecyclePolicy": lifecycle_policy(),
             "resourceTags": [{ "Key": "from", "Value": tag }],
         });
         client.api_ok("CreateRepositoryCreationTemplate", input).await;
@@ -262,6 +263,8 @@ async fn a_push_creates_its_repository_from_the_longest_prefix_that_is_for_pushe
         assert_eq!(tags["tags"], json!([{ "Key": "from", "Value": from }]), "{name}");
         let stored = client.api_ok("GetRepositoryPolicy", json!({ "repositoryName": name })).await;
         assert_eq!(stored["policyText"], policy());
+        let stored = client.api_ok("GetLifecyclePolicy", json!({ "repositoryName": name })).await;
+        assert_eq!(stored["lifecyclePolicyText"], lifecycle_policy());
     }
     // ROOT is for all others, and seen at once.
     set("ROOT", json!(["CREATE_ON_PUSH"]), "root").await;

@@ -238,7 +238,6 @@ impl Server {
         }
         // Whatever step it is in, the next start goes on from there.
         worker.abort();
-        let _ = worker.await;
         drop((listener, stopping));
         tracing::info!("stopping: finishing the requests in flight");
         if tokio::time::timeout(GRACE, graceful.shutdown()).await.is_err() {

@@ -7,11 +7,12 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use ironwharf_cloud::Table;
-use ironwharf_cloud::table::{NewTemplate, Repository};
+use ironwharf_cloud::table::{FirstPolicies, NewTemplate, Repository};
 use ironwharf_model::{AccountId, Error, RepositoryName, Result, TemplatePrefix};
 use ironwharf_wire::ecr::shapes::RCTAppliedFor;
 
 use crate::expiring::Expiring;
+use crate::jobs::lifecycle;
 use crate::ops::repositories::encryption_of_template;
 use crate::region::RegionState;
 use crate::repositories::{id as repository_id, with_defaults};
@@ -95,6 +96,11 @@ impl RegionState {
             encryption,
             ..with_defaults(account, name, now_ms)
         };
-        self.create_repository(table, repository, template.repository_policy.as_deref()).await
+        let work = lifecycle::work(&repository.key, now_ms / 1000)?;
+        let policies = FirstPolicies {
+            repository: template.repository_policy.as_deref(),
+            lifecycle: template.lifecycle_policy.as_deref().map(|policy| (policy, &work)),
+        };
+        self.create_repository(table, repository, policies).await
     }
 }

@@ -5,7 +5,7 @@ use std::sync::{Arc, PoisonError, RwLock};
 use std::time::{Duration, Instant};
 
 use ironwharf_cloud::Table;
-use ironwharf_cloud::table::{Encryption, Incarnation, Repository, RepositoryChange, RepositoryKey};
+use ironwharf_cloud::table::{Encryption, FirstPolicies, Incarnation, Repository, RepositoryChange, RepositoryKey};
 use ironwharf_model::error::RepositoryId;
 use ironwharf_model::{AccountId, Error, RepositoryName, Result, TagMutability};
 
@@ -121,15 +121,15 @@ impl RegionState {
         }
     }
 
-    /// Creates a repository, with a policy or without.
+    /// Creates a repository, with policies or without.
     pub(crate) async fn create_repository(
         &self,
         table: &Table,
         repository: Repository,
-        policy: Option<&str>,
+        policies: FirstPolicies<'_>,
     ) -> Result<Arc<Repository>> {
         let RepositoryKey { account, name, .. } = &repository.key;
-        if table.create_repository(&repository, policy).await? {
+        if table.create_repository(&repository, policies).await? {
             return Ok(self.repositories.put(repository));
         }
         Err(Error::RepositoryAlreadyExists(id(account, name)))

@@ -190,6 +190,14 @@ impl ImageRecord {
     }
 }
 
+/// The item of a policy that nothing has been done for yet.
+pub(super) fn policy_item(repository: &RepositoryKey, text: &str) -> Item {
+    Build::new(&Key::LifecyclePolicy { repository })
+        .string("policy", text)
+        .string("version", crate::random::hex::<8>())
+        .item()
+}
+
 impl Table {
     /// The lifecycle policy of a repository.
     pub async fn lifecycle_policy(&self, repository: &RepositoryKey) -> Result<Option<LifecyclePolicyRecord>> {
@@ -200,10 +208,7 @@ impl Table {
     /// Sets the lifecycle policy of a repository, and puts `work`, which applies
     /// it, on the list. `false` if the repository is gone.
     pub async fn put_lifecycle_policy(&self, repository: &RepositoryKey, text: &str, work: &Work) -> Result<bool> {
-        let item = Build::new(&Key::LifecyclePolicy { repository })
-            .string("policy", text)
-            .string("version", crate::random::hex::<8>())
-            .item();
+        let item = policy_item(repository, text);
         let put = Put::builder().table_name(&self.name).set_item(Some(item)).build().map_err(Error::internal)?;
         let put = TransactWriteItem::builder().put(put).build();
         let writes = vec![put, self.put_work_write(work)?, self.is_current(repository)?];

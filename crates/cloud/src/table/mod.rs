@@ -86,7 +86,7 @@ pub use lifecycle::{
 pub use listings::{ListedTag, Page, ReferrerRecord};
 pub use pull_times::PullTimeExclusions;
 pub use registries::Registry;
-pub use repositories::{Encryption, Repository, RepositoryChange};
+pub use repositories::{Encryption, FirstPolicies, Repository, RepositoryChange};
 pub use sealing_keys::WrappedKey;
 pub use uploads::{Acquired, FinishedUpload, LeasedUpload, UploadPart, UploadRecord, UploadState};
 pub use work::{LeasedWork, Work, WorkKind, WorkPlace};

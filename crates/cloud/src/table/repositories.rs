@@ -59,6 +59,15 @@ pub enum RepositoryChange<'a> {
     Labels(&'a BTreeMap<String, String>, u64),
 }
 
+/// The policies that a repository begins with.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct FirstPolicies<'a> {
+    /// Who may do what to it.
+    pub repository: Option<&'a str>,
+    /// What becomes of its images, and the work of applying that.
+    pub lifecycle: Option<(&'a str, &'a Work)>,
+}
+
 impl Repository {
     fn to_item(&self) -> Item {
         let key = Key::Repository { account: &self.key.account, name: &self.key.name };
@@ -113,7 +122,7 @@ impl Table {
     }
 
     /// Creates a repository, with a policy or without; `false` if its name is taken.
-    pub async fn create_repository(&self, repository: &Repository, policy: Option<&str>) -> Result<bool> {
+    pub async fn create_repository(&self, repository: &Repository, policies: FirstPolicies<'_>) -> Result<bool> {
         let RepositoryKey { account, name, .. } = &repository.key;
         let put = |item: Item| {
             Put::builder()
@@ -128,11 +137,16 @@ impl Table {
         let entry = Build::new(&Key::CatalogEntry { account, name })
             .string("incarnation", repository.key.incarnation.as_str())
             .item();
-        let policy = policy.map(|policy| {
+        let policy = policies.repository.map(|policy| {
             Build::new(&Key::RepositoryPolicy { repository: &repository.key }).string("policy", policy).item()
         });
-        let items = [Some(repository.to_item()), Some(entry), policy].into_iter().flatten();
-        let written = self.transact(items.map(put).collect::<Result<_>>()?).await?;
+        let lifecycle = policies.lifecycle.map(|(policy, _)| super::lifecycle::policy_item(&repository.key, policy));
+        let items = [Some(repository.to_item()), Some(entry), policy, lifecycle].into_iter().flatten();
+        let mut writes: Vec<TransactWriteItem> = items.map(put).collect::<Result<_>>()?;
+        if let Some((_, work)) = policies.lifecycle {
+            writes.push(self.put_work_write(work)?);
+        }
+        let written = self.transact(writes).await?;
         Ok(matches!(written, Transaction::Written))
     }
 

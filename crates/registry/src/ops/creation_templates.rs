@@ -165,15 +165,14 @@ fn is_role_name(name: &str) -> bool {
     name.split('/').all(|part| !part.is_empty() && part.bytes().all(is_plain))
 }
 
-/// Refuses what `PutLifecyclePolicy` would not take. Rules are not looked at
-/// yet: there is nothing that reads them.
+/// Refuses what `PutLifecyclePolicy` would not take.
 fn check_lifecycle_policy(text: &str) -> Result<()> {
     let invalid = |reason: String| Error::invalid_parameter("lifecyclePolicy", reason);
     if !LIFECYCLE_POLICY_CHARACTERS.contains(&text.chars().count()) {
         let (least, most) = (LIFECYCLE_POLICY_CHARACTERS.start(), LIFECYCLE_POLICY_CHARACTERS.end());
         return Err(invalid(format!("a lifecycle policy must have {least} to {most} characters")));
     }
-    let parsed: Result<serde_json::Map<String, serde_json::Value>, _> = serde_json::from_str(text);
+    let parsed = ironwharf_policy::lifecycle::Policy::parse(text);
     parsed.map(drop).map_err(|error| invalid(format!("Lifecycle policy validation failure: {error}")))
 }
 

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use ironwharf_cloud::random;
-use ironwharf_cloud::table::{Encryption, Repository};
+use ironwharf_cloud::table::{Encryption, FirstPolicies, Repository};
 use ironwharf_model::error::quoted;
 use ironwharf_model::{Error, RepositoryArn, RepositoryName, Result, TagMutability};
 use ironwharf_wire::ecr::shapes::{
@@ -49,7 +49,7 @@ impl Operation for CreateRepository {
             labels: labels(input.tags.unwrap_or_default())?,
             ..with_defaults(permit.registry(), permit.repository()?, permit.caller().now_ms())
         };
-        let created = permit.region().create_repository(permit.table()?, repository, None).await?;
+        let created = permit.region().create_repository(permit.table()?, repository, FirstPolicies::default()).await?;
         Ok(CreateRepositoryResponse { repository: Some(shape(call, &created)) })
     }
 }

@@ -2,7 +2,9 @@
 //! goes on as handlers do, and every step is stopped below it.
 
 use ironwharf_cloud::PresignHost;
-use ironwharf_cloud::table::{Encryption, Incarnation, Repository, RepositoryChange, RepositoryKey, Work, WorkKind};
+use ironwharf_cloud::table::{
+    Encryption, FirstPolicies, Incarnation, Repository, RepositoryChange, RepositoryKey, Work, WorkKind,
+};
 use ironwharf_model::{AccountSetting, Digest, RepositoryName, Tag, TagMutability, TemplatePrefix};
 
 use super::*;
@@ -30,7 +32,7 @@ async fn the_storage_of_the_wrong_tenant_gives_and_takes_nothing() {
     let (reads, writes) = (reads.unwrap(), writes.unwrap());
     let victims = repository(OTHER);
     let right = storage.cloud.tenants.storage(&account(OTHER), Mode::Write).await.unwrap();
-    assert!(right.table.create_repository(&victims, None).await.unwrap());
+    assert!(right.table.create_repository(&victims, FirstPolicies::default()).await.unwrap());
 
     let refused = |error: ironwharf_model::Error| {
         let source = std::error::Error::source(&error).map(ToString::to_string).unwrap_or_default();
@@ -52,7 +54,7 @@ async fn the_storage_of_the_wrong_tenant_gives_and_takes_nothing() {
         refused(wrong.table.layers(key, std::slice::from_ref(&digest)).await.map(drop).unwrap_err());
         refused(wrong.table.tags(key, None, 10).await.map(drop).unwrap_err());
         refused(wrong.table.repository_policy(key).await.unwrap_err());
-        refused(wrong.table.create_repository(&repository(OTHER), None).await.unwrap_err());
+        refused(wrong.table.create_repository(&repository(OTHER), FirstPolicies::default()).await.unwrap_err());
         refused(wrong.table.delete_repository(key, None, &purge, 1).await.map(drop).unwrap_err());
         refused(wrong.table.purge_repository_page(key, 1).await.map(drop).unwrap_err());
         refused(wrong.table.change_repository(key, RepositoryChange::ScanOnPush(true)).await.unwrap_err());
