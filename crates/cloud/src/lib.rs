@@ -6,6 +6,7 @@
 //! below the SDK, at its HTTP client.
 
 pub mod connect;
+mod encryption;
 pub mod key_secrets;
 pub mod objects;
 pub mod random;
@@ -14,6 +15,7 @@ pub mod table;
 pub mod tenancy;
 
 pub use connect::{Cloud, CloudConfig, HttpClients};
+pub use encryption::Encryption;
 pub use key_secrets::{KeySecrets, SealedSecret};
 pub use objects::{Objects, PresignHost};
 pub use sealing::SealingKeys;

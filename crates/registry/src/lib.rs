@@ -18,6 +18,7 @@ pub mod body;
 pub mod config;
 mod delete_image;
 mod egress;
+mod encryption;
 mod expiring;
 pub mod identity;
 mod jobs;

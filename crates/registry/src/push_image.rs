@@ -241,7 +241,7 @@ async fn check_blobs(request: &Push<'_>, manifest: &Manifest, attempt: &Attempt)
                 None => missing.push(layer.digest.to_string()),
                 Some(blob) if blob.state == BlobState::Condemned => {
                     // Whether or not it worked, what counts is the state after it.
-                    request.permit.table()?.resurrect_blob(account, &layer.digest, blob).await?;
+                    request.permit.table()?.resurrect_blob(request.repository, &layer.digest, blob).await?;
                     wanted.push(layer.digest.clone());
                 }
                 Some(blob) => check_size(manifest, &layer.digest, blob.size_bytes)?,

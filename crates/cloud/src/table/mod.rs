@@ -8,7 +8,7 @@
 //! | manifest bytes | same | `M#<digest>` | |
 //! | tag | same | `T#<tag>` | |
 //! | referrer | same | `S#<subject>#<digest>` | |
-//! | blob | `T#<account>#B#<digest>` | `BLOB` | |
+//! | blob | `T#<account>#B#<digest>`, with `#<encryption>` if it is under a KMS key | `BLOB` | |
 //! | layer link | same | `LINK#<repository>#<incarnation>` | |
 //! | reference | same | `REF#<incarnation>#<manifest>#<push>` | |
 //! | push | `T#<account>#P#<push>` | `PUSH` | 30 days |
@@ -69,7 +69,7 @@ pub use images::{
 };
 pub use key::{IdentityKind, Incarnation, Key, RepositoryKey};
 pub use listings::{ListedTag, Page, ReferrerRecord};
-pub use repositories::{Encryption, Repository};
+pub use repositories::Repository;
 pub use sealing_keys::WrappedKey;
 pub use uploads::{Acquired, FinishedUpload, LeasedUpload, UploadPart, UploadRecord, UploadState};
 pub use work::{LeasedWork, Work, WorkKind, WorkPlace};

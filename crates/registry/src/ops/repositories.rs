@@ -3,18 +3,18 @@
 use std::collections::BTreeMap;
 
 use ironwharf_cloud::random;
-use ironwharf_cloud::table::{Encryption, Repository};
+use ironwharf_cloud::table::{Repository, RepositoryKey};
 use ironwharf_model::{Error, RepositoryArn, RepositoryName, Result, TagMutability};
 use ironwharf_wire::ecr::shapes::{
     CreateRepositoryRequest, CreateRepositoryResponse, DeleteRepositoryRequest, DeleteRepositoryResponse,
-    DescribeRepositoriesRequest, DescribeRepositoriesResponse, EncryptionConfiguration, EncryptionType,
-    ImageScanningConfiguration, ImageTagMutability, ImageTagMutabilityExclusionFilter,
-    ImageTagMutabilityExclusionFilterType, Repository as RepositoryShape, Tag,
+    DescribeRepositoriesRequest, DescribeRepositoriesResponse, ImageScanningConfiguration, ImageTagMutability,
+    ImageTagMutabilityExclusionFilter, ImageTagMutabilityExclusionFilterType, Repository as RepositoryShape, Tag,
 };
 use ironwharf_wire::ecr::{OperationName, Timestamp};
 
 use super::paging::PageRequest;
 use super::{Call, Operation, Target};
+use crate::encryption::{encryption_of, shape_of};
 use crate::repositories::{id as repository_id, not_found, with_defaults};
 
 /// The most resource tags on a repository.
@@ -42,36 +42,17 @@ impl Operation for CreateRepository {
         let filters = filters.into_iter().map(|filter| filter.filter).collect();
         let mutability = input.image_tag_mutability.unwrap_or(ImageTagMutability::Mutable);
         let scanning = input.image_scanning_configuration.and_then(|scanning| scanning.scan_on_push);
+        let defaults = with_defaults(permit.registry(), permit.repository()?, permit.caller().now_ms());
+        let encryption = encryption_of(permit, input.encryption_configuration).await?;
         let repository = Repository {
+            key: RepositoryKey { encryption, ..defaults.key.clone() },
             mutability: TagMutability::parse(mutability.as_str(), filters)?,
             scan_on_push: scanning.unwrap_or(false),
-            encryption: encryption(input.encryption_configuration)?,
             labels: labels(input.tags.unwrap_or_default())?,
-            ..with_defaults(permit.registry(), permit.repository()?, permit.caller().now_ms())
+            ..defaults
         };
         let created = permit.region().create_repository(permit.table()?, repository).await?;
         Ok(CreateRepositoryResponse { repository: Some(shape(call, &created)) })
-    }
-}
-
-/// Encryption that the object store does with its own key. A key per
-/// repository is refused rather than promised.
-fn encryption(configuration: Option<EncryptionConfiguration>) -> Result<Encryption> {
-    let Some(EncryptionConfiguration { encryption_type, kms_key }) = configuration else {
-        return Ok(Encryption { encryption_type: EncryptionType::Aes256.as_str().to_owned(), kms_key: None });
-    };
-    let parameter = "encryptionConfiguration";
-    match (encryption_type, kms_key) {
-        (EncryptionType::Aes256, None) => {
-            Ok(Encryption { encryption_type: encryption_type.as_str().to_owned(), kms_key: None })
-        }
-        (EncryptionType::Aes256, Some(_)) => {
-            Err(Error::invalid_parameter(parameter, "kmsKey cannot be used with encryptionType AES256"))
-        }
-        (EncryptionType::Kms | EncryptionType::KmsDsse, _) => Err(Error::invalid_parameter(
-            parameter,
-            format!("encryptionType {encryption_type} is not served yet; use AES256"),
-        )),
     }
 }
 
@@ -198,7 +179,6 @@ fn shape(call: &Call<'_>, repository: &Repository) -> RepositoryShape {
         filter: filter.clone(),
     });
     let filters: Vec<_> = filters.collect();
-    let encryption_type = EncryptionType::parse(&repository.encryption.encryption_type);
     RepositoryShape {
         repository_arn: Some(RepositoryArn { region, account, repository: name }.to_string()),
         registry_id: Some(account.to_string()),
@@ -208,9 +188,6 @@ fn shape(call: &Call<'_>, repository: &Repository) -> RepositoryShape {
         image_tag_mutability: ImageTagMutability::parse(repository.mutability.as_str()),
         image_tag_mutability_exclusion_filters: Some(filters).filter(|filters| !filters.is_empty()),
         image_scanning_configuration: Some(ImageScanningConfiguration { scan_on_push: Some(repository.scan_on_push) }),
-        encryption_configuration: encryption_type.map(|encryption_type| EncryptionConfiguration {
-            encryption_type,
-            kms_key: repository.encryption.kms_key.clone(),
-        }),
+        encryption_configuration: shape_of(&repository.key.encryption),
     }
 }

@@ -1,8 +1,8 @@
 //! A bug is planted: a handler has taken the storage of the wrong tenant. It
 //! goes on as handlers do, and every step is stopped below it.
 
-use ironwharf_cloud::PresignHost;
-use ironwharf_cloud::table::{Encryption, Incarnation, Repository, RepositoryKey};
+use ironwharf_cloud::table::{Incarnation, Repository, RepositoryKey};
+use ironwharf_cloud::{Encryption, PresignHost};
 use ironwharf_model::{Digest, RepositoryName, Tag, TagMutability};
 
 use super::*;
@@ -10,11 +10,15 @@ use super::*;
 fn repository(tenant: &str) -> Repository {
     let name = RepositoryName::parse("private").unwrap();
     Repository {
-        key: RepositoryKey { account: account(tenant), name, incarnation: Incarnation::random() },
+        key: RepositoryKey {
+            account: account(tenant),
+            name,
+            incarnation: Incarnation::random(),
+            encryption: Encryption::Aes256,
+        },
         created_at_ms: 1,
         mutability: TagMutability::default(),
         scan_on_push: false,
-        encryption: Encryption { encryption_type: "AES256".to_owned(), kms_key: None },
         labels: std::collections::BTreeMap::new(),
     }
 }
