@@ -13,6 +13,7 @@ pub mod random;
 pub mod sealing;
 pub mod table;
 pub mod tenancy;
+pub mod tenant_keys;
 
 pub use connect::{Cloud, CloudConfig, HttpClients};
 pub use encryption::Encryption;
@@ -21,3 +22,4 @@ pub use objects::{Objects, PresignHost};
 pub use sealing::SealingKeys;
 pub use table::Table;
 pub use tenancy::{Mode, TenantRoles, TenantStorage, Tenants};
+pub use tenant_keys::TenantKeys;

@@ -4,10 +4,14 @@ use ironwharf_cloud::Encryption;
 use ironwharf_model::{Error, Result};
 use ironwharf_wire::ecr::shapes::{EncryptionConfiguration, EncryptionType};
 
-use crate::authorize::Permit;
+use crate::authorize::{Details, Permit, Resource};
 
 /// Where the configuration stands in a request.
 const PARAMETER: &str = "encryptionConfiguration";
+
+/// What a caller needs to be allowed on a key of the customer's. (ECR User
+/// Guide: Encryption at rest, required IAM permissions.)
+const KEY_ACTIONS: [&str; 3] = ["kms:CreateGrant", "kms:RetireGrant", "kms:DescribeKey"];
 
 /// The encryption that `configuration` asks for, of a repository in the
 /// permit's registry. None asked for is AES-256.
@@ -15,7 +19,6 @@ pub(crate) async fn encryption_of(
     permit: &Permit,
     configuration: Option<EncryptionConfiguration>,
 ) -> Result<Encryption> {
-    let _ = permit;
     let Some(EncryptionConfiguration { encryption_type, kms_key }) = configuration else {
         return Ok(Encryption::Aes256);
     };
@@ -24,11 +27,25 @@ pub(crate) async fn encryption_of(
         (EncryptionType::Aes256, Some(_)) => {
             Err(Error::invalid_parameter(PARAMETER, "kmsKey cannot be used with encryptionType AES256"))
         }
-        (EncryptionType::Kms | EncryptionType::KmsDsse, _) => Err(Error::invalid_parameter(
-            PARAMETER,
-            format!("encryptionType {encryption_type} is not served yet; use AES256"),
-        )),
+        (EncryptionType::Kms, given) => Ok(Encryption::Kms { key: key_of(permit, given.as_deref()).await? }),
+        (EncryptionType::KmsDsse, given) => Ok(Encryption::KmsDsse { key: key_of(permit, given.as_deref()).await? }),
     }
+}
+
+/// The ARN of the key to use: the one named, or the tenant's managed one.
+async fn key_of(permit: &Permit, given: Option<&str>) -> Result<String> {
+    let (keys, tenant) = (&permit.region().cloud.tenant_keys, permit.registry());
+    let key = match given {
+        None => keys.managed(tenant).await?,
+        Some(given) => keys.resolve(tenant, given).await?,
+    };
+    if !key.managed {
+        let resource = Resource::Identity { account: tenant.clone(), arn: key.arn.clone() };
+        for action in KEY_ACTIONS {
+            permit.require(action, &resource, &Details::default()).await?;
+        }
+    }
+    Ok(key.arn)
 }
 
 /// An encryption as the API describes it.

@@ -270,7 +270,7 @@ async fn store_large_manifest(request: &Push<'_>, attempt: &mut Attempt) -> Resu
     let is_inline = matches!(attempt.image.manifest, StoredManifest::Inline(_));
     if request.bytes.len() > INLINE_MANIFEST_BYTES && is_inline {
         let object = Objects::new_key(&request.repository.account);
-        request.permit.objects()?.put(&object, request.bytes.clone()).await?;
+        request.permit.objects()?.put(&object, request.bytes.clone(), &request.repository.encryption).await?;
         attempt.image.manifest = StoredManifest::Object(object);
     }
     Ok(())
