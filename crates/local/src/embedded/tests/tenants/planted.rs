@@ -51,7 +51,7 @@ async fn the_storage_of_the_wrong_tenant_gives_and_takes_nothing() {
         refused(wrong.table.delete_repository(key, None, 1).await.map(drop).unwrap_err());
         refused(wrong.table.link_layer(key, &digest, 1).await.map(drop).unwrap_err());
         refused(wrong.objects.get(&format!("{OTHER}/blob")).await.unwrap_err());
-        refused(wrong.objects.put(&format!("{OTHER}/new"), vec![1].into()).await.unwrap_err());
+        refused(wrong.objects.put(&format!("{OTHER}/new"), vec![1].into(), &Encryption::Aes256).await.unwrap_err());
         let url = wrong.objects.presign(&format!("{OTHER}/blob"), PresignHost::Registry("localhost:5100")).await;
         let request = http::Request::get(url.unwrap()).header("host", "localhost:5100").body(()).unwrap();
         assert_eq!(storage.services.objects.serve(request).await.status(), 403);
