@@ -45,7 +45,10 @@ impl Encryption {
     }
 
     /// Reads a stored one.
-    pub(crate) fn from_stored(type_name: &str, kms_key: Option<&str>) -> Result<Self> {
+    ///
+    /// # Errors
+    /// [`Error::Internal`] for what was never stored.
+    pub fn from_stored(type_name: &str, kms_key: Option<&str>) -> Result<Self> {
         match (type_name, kms_key) {
             ("AES256", None) => Ok(Self::Aes256),
             ("KMS", Some(key)) => Ok(Self::Kms { key: key.to_owned() }),

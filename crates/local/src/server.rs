@@ -63,7 +63,7 @@ pub struct ServeOptions {
     pub registry_host: Option<RegistryHost>,
     /// Services to use instead of the embedded ones.
     pub endpoint_url: Option<String>,
-    /// Whether a push creates its repository.
+    /// Whether new registries let a push create its repository.
     pub create_on_push: bool,
     /// How often a tenant may do what.
     pub rate_limits: RateLimits,
@@ -181,11 +181,24 @@ impl Server {
         self.address
     }
 
+    /// The embedded services, if these are what is served from.
+    #[must_use]
+    pub fn embedded(&self) -> Option<Arc<Embedded>> {
+        self.service.embedded.clone()
+    }
+
+    /// The registry behind the port.
+    pub(crate) const fn app(&self) -> &App {
+        &self.service.app
+    }
+
     /// Serves until `stop` is done; then finishes the requests in flight.
     pub async fn run(self, stop: impl Future<Output = ()>) {
         let Self { listener, service, .. } = self;
         let app = service.app.clone();
-        let worker = tokio::spawn(async move { behind(app.do_work()).await });
+        let worker = tokio::spawn(async move { Box::pin(behind(app.do_work())).await });
+        let app = service.app.clone();
+        let recorder = tokio::spawn(behind(app.record_pulls()));
         let graceful = GracefulShutdown::new();
         let mut http = auto::Builder::new(TokioExecutor::new());
         http.http1().timer(TokioTimer::new()).header_read_timeout(HEAD_TIME);
@@ -225,11 +238,16 @@ impl Server {
         }
         // Whatever step it is in, the next start goes on from there.
         worker.abort();
+        let _ = worker.await;
         drop((listener, stopping));
         tracing::info!("stopping: finishing the requests in flight");
         if tokio::time::timeout(GRACE, graceful.shutdown()).await.is_err() {
             tracing::warn!("some requests did not finish in time");
         }
+        recorder.abort();
+        behind(app.flush_pulls()).await;
+        // Whoever opens the folder next finds it free.
+        let _ = recorder.await;
     }
 }
 

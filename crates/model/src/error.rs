@@ -67,11 +67,48 @@ pub enum Error {
     /// The repository has no policy.
     #[error("Repository policy does not exist for {}", .0.phrase())]
     RepositoryPolicyNotFound(RepositoryId),
+    /// The repository has no lifecycle policy.
+    #[error("Lifecycle policy does not exist for {}", .0.phrase())]
+    LifecyclePolicyNotFound(RepositoryId),
+    /// No preview of a lifecycle policy was ever asked for.
+    #[error("Lifecycle policy preview does not exist for {}", .0.phrase())]
+    LifecyclePolicyPreviewNotFound(RepositoryId),
+    /// The last preview has not ended yet.
+    #[error("Lifecycle policy preview is in progress for {}; wait until it is complete", .0.phrase())]
+    LifecyclePolicyPreviewInProgress(RepositoryId),
     /// The registry has no policy.
     #[error("Registry policy does not exist in the registry with id '{registry}'")]
     RegistryPolicyNotFound {
         /// The registry's account.
         registry: AccountId,
+    },
+
+    // --- repository creation templates ----------------------------------------
+    /// No template of this prefix.
+    #[error("The repository creation template with prefix '{}' does not exist in the registry with id '{registry}'", quoted(.prefix))]
+    TemplateNotFound {
+        /// The registry's account.
+        registry: AccountId,
+        /// What was asked for.
+        prefix: String,
+    },
+    /// A template of this prefix is there already.
+    #[error("The repository creation template with prefix '{}' already exists in the registry with id '{registry}'", quoted(.prefix))]
+    TemplateAlreadyExists {
+        /// The registry's account.
+        registry: AccountId,
+        /// The prefix.
+        prefix: String,
+    },
+    /// A push needs a repository, and the template for it cannot be applied.
+    #[error("The repository '{}' cannot be created from the repository creation template with prefix '{prefix}': {reason}", .repository.name)]
+    TemplateNotApplicable {
+        /// The repository.
+        repository: RepositoryId,
+        /// Which template.
+        prefix: String,
+        /// What is in the way.
+        reason: String,
     },
 
     // --- images -------------------------------------------------------------
@@ -82,6 +119,16 @@ pub enum Error {
         repository: RepositoryId,
         /// What was looked for.
         image: ImageIdentifier,
+    },
+    /// The tag names another image than the one with this digest.
+    #[error("The image tag '{tag}' does not name the image with digest '{digest}' in {}", .repository.phrase())]
+    ImageTagDoesNotMatchDigest {
+        /// The repository.
+        repository: RepositoryId,
+        /// The tag.
+        tag: String,
+        /// The digest it was expected to name.
+        digest: String,
     },
     /// This digest has this tag already (`PutImage`).
     #[error("Image with digest '{digest}' and tag '{}' already exists in the repository with name '{}' in registry with id '{}'", .tag.as_deref().unwrap_or("null"), .repository.name, .repository.registry)]
@@ -108,6 +155,36 @@ pub enum Error {
     ImageReferencedByIndex {
         /// How many refer to it.
         parents: u64,
+    },
+    /// The image cannot go into the archive.
+    #[error("The storage class of image '{digest}' in {} cannot be updated: {reason}", .repository.phrase())]
+    ImageStorageClassUpdateNotSupported {
+        /// The repository.
+        repository: RepositoryId,
+        /// The image.
+        digest: String,
+        /// What is in the way.
+        reason: &'static str,
+    },
+    /// The pulls of this principal are excluded already.
+    #[error(
+        "A pull time update exclusion for the principal with ARN '{principal}' already exists in the registry with id '{registry}'"
+    )]
+    ExclusionAlreadyExists {
+        /// The registry's account.
+        registry: AccountId,
+        /// The ARN.
+        principal: String,
+    },
+    /// The pulls of this principal are not excluded.
+    #[error(
+        "A pull time update exclusion for the principal with ARN '{principal}' does not exist in the registry with id '{registry}'"
+    )]
+    ExclusionNotFound {
+        /// The registry's account.
+        registry: AccountId,
+        /// The ARN.
+        principal: String,
     },
     /// The manifest cannot be accepted as it is.
     #[error("Invalid parameter at 'ImageManifest' failed to satisfy constraint: '{reason}'")]
@@ -180,6 +257,14 @@ pub enum Error {
     /// The layer is there but no image refers to it, so it cannot be downloaded.
     #[error("The layer with digest {digest} within {} is not referenced by an image", .repository.phrase())]
     LayerInaccessible {
+        /// The repository.
+        repository: RepositoryId,
+        /// The layer.
+        digest: String,
+    },
+    /// The images that refer to the layer are in the archive.
+    #[error("The layer with digest {digest} within {} is archived; restore an image that has it first", .repository.phrase())]
+    LayerArchived {
         /// The repository.
         repository: RepositoryId,
         /// The layer.

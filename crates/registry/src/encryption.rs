@@ -1,10 +1,12 @@
 //! The encryption a repository is created with.
 
 use ironwharf_cloud::Encryption;
-use ironwharf_model::{Error, Result};
+use ironwharf_cloud::table::TemplateEncryption;
+use ironwharf_model::{AccountId, Error, Result};
 use ironwharf_wire::ecr::shapes::{EncryptionConfiguration, EncryptionType};
 
 use crate::authorize::{Details, Permit, Resource};
+use crate::region::RegionState;
 
 /// Where the configuration stands in a request.
 const PARAMETER: &str = "encryptionConfiguration";
@@ -29,6 +31,30 @@ pub(crate) async fn encryption_of(
         }
         (EncryptionType::Kms, given) => Ok(Encryption::Kms { key: key_of(permit, given.as_deref()).await? }),
         (EncryptionType::KmsDsse, given) => Ok(Encryption::KmsDsse { key: key_of(permit, given.as_deref()).await? }),
+    }
+}
+
+/// The encryption of a repository that a template of `account` creates now. The
+/// rights to the key were asked for when the template was made.
+pub(crate) async fn encryption_of_template(
+    region: &RegionState,
+    account: &AccountId,
+    template: &TemplateEncryption,
+) -> Result<Encryption> {
+    let unknown = || Error::internal("a template has an encryption type that does not exist");
+    let encryption_type = EncryptionType::parse(&template.encryption_type).ok_or_else(unknown)?;
+    let key = async || {
+        let keys = &region.cloud.tenant_keys;
+        let key = match &template.kms_key {
+            None => keys.managed(account).await?,
+            Some(given) => keys.resolve(account, given).await?,
+        };
+        Ok::<_, Error>(key.arn)
+    };
+    match encryption_type {
+        EncryptionType::Aes256 => Ok(Encryption::Aes256),
+        EncryptionType::Kms => Ok(Encryption::Kms { key: key().await? }),
+        EncryptionType::KmsDsse => Ok(Encryption::KmsDsse { key: key().await? }),
     }
 }
 

@@ -10,11 +10,12 @@ use ironwharf_cloud::table::{
     TagRecord, jittered,
 };
 use ironwharf_cloud::{Objects, random};
-use ironwharf_model::{Algorithm, Digest, Error, Manifest, Result, Tag};
+use ironwharf_model::{Algorithm, Digest, Error, ImageStatus, Manifest, Result, Tag};
 use ironwharf_policy::tags;
 
 use crate::authorize::Permit;
 use crate::repositories::{id as repository_id, not_found};
+use crate::storage_class::{Change, Storage, restore};
 
 /// How often a push is decided again because something changed under it. Every
 /// round in which one fails, another one succeeded.
@@ -45,6 +46,10 @@ pub(crate) struct Pushed {
 struct Attempt {
     image: NewImage,
     references_written: bool,
+    /// Whether the image was in the archive.
+    restored: bool,
+    /// The layers that may be in the archive, with their marks.
+    marked_layers: Vec<(Digest, String)>,
 }
 
 pub(crate) async fn push(request: Push<'_>) -> Result<Pushed> {
@@ -55,7 +60,8 @@ pub(crate) async fn push(request: Push<'_>) -> Result<Pushed> {
         let (declared, actual) = (declared.to_string(), digest.to_string());
         return Err(Error::ImageDigestDoesNotMatch { declared, actual });
     }
-    let mut attempt = Attempt { image: new_image(&request, &manifest, &digest), references_written: false };
+    let image = new_image(&request, &manifest, &digest);
+    let mut attempt = Attempt { image, references_written: false, restored: false, marked_layers: Vec::new() };
     let result = decide_until_done(&request, &manifest, &mut attempt).await;
     // After a fault it is not known whether the image was committed: what it
     // would need is left in place then.
@@ -71,7 +77,10 @@ pub(crate) async fn push(request: Push<'_>) -> Result<Pushed> {
         let (account, now_s) = (&request.repository.account, request.permit.caller().now_s());
         request.permit.table()?.leave_objects(account, "PUSH_ABANDONED", std::slice::from_ref(object), now_s).await?;
     }
-    let existed = matches!(result?, Outcome::Existed);
+    let existed = matches!(result?, Outcome::Existed) && !attempt.restored;
+    for (layer, mark) in &attempt.marked_layers {
+        request.permit.table()?.unmark_layer(request.repository, layer, mark).await?;
+    }
     Ok(Pushed { digest, manifest, existed })
 }
 
@@ -111,6 +120,16 @@ async fn decide_until_done(request: &Push<'_>, manifest: &Manifest, attempt: &mu
         let NewImage { digest, children, .. } = &attempt.image;
         let state = request.permit.table()?.push_state(request.repository, digest, request.tag, children).await?;
         check_repository(request, &state)?;
+        if let Some(image) = state.image.as_ref().filter(|image| image.status == ImageStatus::Archived) {
+            // Pushing it again takes it out of the archive.
+            check_tag(request.repository, &state, request.tag, digest)?;
+            let now_ms = request.permit.caller().now_ms();
+            match restore(Storage::of(request.permit)?, request.repository, image, now_ms).await? {
+                Change::Made | Change::Listed => attempt.restored = true,
+                Change::Conflict => tokio::time::sleep(jittered(tries.min(5))).await,
+            }
+            continue;
+        }
         if state.image.is_some() && (request.tag.is_none() || names(state.tag.as_ref(), digest)) {
             return Ok(Outcome::Existed);
         }
@@ -182,6 +201,7 @@ async fn put_tag(request: &Push<'_>, state: &PushState, image: &ImageRecord) -> 
             digest: image.digest.clone(),
             media_type: image.media_type.clone(),
             manifest: StoredManifest::Inline(request.bytes.to_vec()),
+            status: image.status,
         }
     } else {
         // A tag of a large manifest points to the object its image points to.
@@ -209,7 +229,7 @@ async fn put_image(
         request.permit.table()?.write_references(&attempt.image).await?;
         attempt.references_written = true;
     }
-    check_blobs(request, manifest, attempt).await?;
+    attempt.marked_layers = check_blobs(request, manifest, attempt).await?;
     store_large_manifest(request, attempt).await?;
     let previous = state.tag.as_ref().map(|tag| &tag.digest);
     let commit = Commit::New(&attempt.image);
@@ -217,7 +237,9 @@ async fn put_image(
 }
 
 fn check_children(request: &Push<'_>, attempt: &Attempt, found: &[ImageRecord]) -> Result<()> {
-    let is_missing = |digest: &&Digest| !found.iter().any(|child| child.digest == **digest);
+    // A child in the archive is missing: whoever pushed the index could not pull it.
+    let is_active = |child: &&ImageRecord| child.status != ImageStatus::Archived;
+    let is_missing = |digest: &&Digest| !found.iter().filter(is_active).any(|child| child.digest == **digest);
     let missing: Vec<String> = attempt.image.children.iter().filter(is_missing).map(ToString::to_string).collect();
     if missing.is_empty() {
         return Ok(());
@@ -227,16 +249,17 @@ fn check_children(request: &Push<'_>, attempt: &Attempt, found: &[ImageRecord]) 
 }
 
 /// Checks that every blob is in the repository, and takes back those that the
-/// collector was about to delete.
-async fn check_blobs(request: &Push<'_>, manifest: &Manifest, attempt: &Attempt) -> Result<()> {
+/// collector was about to delete; those that are marked as archived.
+async fn check_blobs(request: &Push<'_>, manifest: &Manifest, attempt: &Attempt) -> Result<Vec<(Digest, String)>> {
     use ironwharf_cloud::table::BlobState;
     let RepositoryKey { account, name, .. } = request.repository;
     let mut wanted = attempt.image.blobs.clone();
-    let mut missing = Vec::new();
+    let (mut missing, mut marked) = (Vec::new(), Vec::new());
     while !wanted.is_empty() {
         let (_, layers) = request.permit.table()?.layers(request.repository, &wanted).await?;
         wanted.clear();
         for layer in layers {
+            marked.extend(layer.archive_mark.clone().map(|mark| (layer.digest.clone(), mark)));
             match layer.available() {
                 None => missing.push(layer.digest.to_string()),
                 Some(blob) if blob.state == BlobState::Condemned => {
@@ -249,7 +272,7 @@ async fn check_blobs(request: &Push<'_>, manifest: &Manifest, attempt: &Attempt)
         }
     }
     if missing.is_empty() {
-        return Ok(());
+        return Ok(marked);
     }
     Err(Error::LayersNotFound { repository: repository_id(account, name), digests: missing })
 }

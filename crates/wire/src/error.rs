@@ -51,12 +51,28 @@ pub fn codes(error: &Error) -> Codes {
         Error::RepositoryNotEmpty(_) => codes("RepositoryNotEmptyException", "DENIED", S::CONFLICT),
         Error::RepositoryNameInvalid { .. } => codes("InvalidParameterException", "NAME_INVALID", S::BAD_REQUEST),
         Error::RepositoryPolicyNotFound(_) => codes("RepositoryPolicyNotFoundException", "DENIED", S::NOT_FOUND),
+        Error::LifecyclePolicyNotFound(_) => codes("LifecyclePolicyNotFoundException", "DENIED", S::NOT_FOUND),
+        Error::LifecyclePolicyPreviewNotFound(_) => {
+            codes("LifecyclePolicyPreviewNotFoundException", "DENIED", S::NOT_FOUND)
+        }
+        Error::LifecyclePolicyPreviewInProgress(_) => {
+            codes("LifecyclePolicyPreviewInProgressException", "DENIED", S::CONFLICT)
+        }
         Error::RegistryPolicyNotFound { .. } => codes("RegistryPolicyNotFoundException", "DENIED", S::NOT_FOUND),
+        Error::TemplateNotFound { .. } => codes("TemplateNotFoundException", "DENIED", S::NOT_FOUND),
+        Error::TemplateAlreadyExists { .. } => codes("TemplateAlreadyExistsException", "DENIED", S::CONFLICT),
+        Error::TemplateNotApplicable { .. } => codes("InvalidParameterException", "DENIED", S::BAD_REQUEST),
 
         Error::ImageNotFound { .. } => codes("ImageNotFoundException", "MANIFEST_UNKNOWN", S::NOT_FOUND),
+        Error::ImageTagDoesNotMatchDigest { .. } => codes("ImageNotFoundException", "MANIFEST_UNKNOWN", S::NOT_FOUND),
         Error::ImageAlreadyExists { .. } => codes("ImageAlreadyExistsException", "DENIED", S::CONFLICT),
         Error::ImageTagAlreadyExists { .. } => codes("ImageTagAlreadyExistsException", "TAG_INVALID", S::BAD_REQUEST),
         Error::ImageReferencedByIndex { .. } => codes("InvalidParameterException", "DENIED", S::CONFLICT),
+        Error::ImageStorageClassUpdateNotSupported { .. } => {
+            codes("ImageStorageClassUpdateNotSupportedException", "DENIED", S::CONFLICT)
+        }
+        Error::ExclusionAlreadyExists { .. } => codes("ExclusionAlreadyExistsException", "DENIED", S::CONFLICT),
+        Error::ExclusionNotFound { .. } => codes("ExclusionNotFoundException", "DENIED", S::NOT_FOUND),
         Error::ManifestInvalid { .. } => codes("InvalidParameterException", "MANIFEST_INVALID", S::BAD_REQUEST),
         Error::ManifestTypeUnsupported { .. } => codes("InvalidParameterException", "MANIFEST_INVALID", S::BAD_REQUEST),
         Error::ManifestTooLarge { .. } => codes("InvalidParameterException", "SIZE_INVALID", S::PAYLOAD_TOO_LARGE),
@@ -71,6 +87,7 @@ pub fn codes(error: &Error) -> Codes {
 
         Error::LayerNotFound { .. } => codes("LayersNotFoundException", "BLOB_UNKNOWN", S::NOT_FOUND),
         Error::LayerInaccessible { .. } => codes("LayerInaccessibleException", "BLOB_UNKNOWN", S::NOT_FOUND),
+        Error::LayerArchived { .. } => codes("LayerInaccessibleException", "BLOB_UNKNOWN", S::NOT_FOUND),
         Error::LayerReferenced { .. } => codes("InvalidParameterException", "DENIED", S::CONFLICT),
         Error::LayerAlreadyExists { .. } => codes("LayerAlreadyExistsException", "DENIED", S::CONFLICT),
         Error::LayerDigestMismatch { .. } => codes("InvalidLayerException", "DIGEST_INVALID", S::BAD_REQUEST),

@@ -84,6 +84,9 @@ pub struct LayerState {
     pub linked: bool,
     /// Whether the repository is about to let it go.
     pub unlinking: bool,
+    /// The mark of a layer that may be in the archive: whoever needs to know
+    /// looks ([`Table::layer_status`]).
+    pub archive_mark: Option<String>,
     /// The blob itself.
     pub blob: Option<BlobRecord>,
 }
@@ -125,7 +128,12 @@ impl Table {
             let link = found.item(&Key::LayerLink { repository, digest });
             let unlinking = link.is_some_and(|link| link.contains_key("unlinking"));
             let blob = found.item(&Key::Blob { repository, digest }).map(BlobRecord::from_item).transpose()?;
-            Ok(LayerState { digest: digest.clone(), linked: link.is_some() && !unlinking, unlinking, blob })
+            let archive_mark = match link {
+                Some(link) => link.read_optional_string("archive_mark")?.map(str::to_owned),
+                None => None,
+            };
+            let linked = link.is_some() && !unlinking;
+            Ok(LayerState { digest: digest.clone(), linked, unlinking, archive_mark, blob })
         });
         Ok((stored, layers.collect::<Result<_>>()?))
     }

@@ -14,10 +14,11 @@ use aws_sdk_dynamodb::types::{
 use ironwharf_model::media_type::ManifestType;
 use ironwharf_model::{Digest, Error, ImageStatus, Reference, Result, Tag};
 
+use super::archive::IS_ACTIVE;
 use super::attributes::{self, Build, EXPIRES, Item, Read, number, string};
 use super::key::{Key, RepositoryKey};
 use super::repositories::Repository;
-use super::{Table, Transaction, failed_condition};
+use super::{Table, Transaction, failed_condition, service_error};
 use crate::Encryption;
 
 /// A manifest of up to this many bytes is stored in its items; a larger one
@@ -26,6 +27,9 @@ pub const INLINE_MANIFEST_BYTES: usize = 350 * 1024;
 
 /// The most tags that one transaction removes together with their image.
 const TAGS_PER_TRANSACTION: usize = 80;
+
+/// How many items of a deleted repository are removed at once.
+const PURGED_AT_ONCE: i32 = 200;
 
 /// Where the push is among the writes of a new image.
 const PUSH_WRITE: usize = 2;
@@ -88,6 +92,8 @@ pub struct ImageRecord {
     pub tags: Vec<String>,
     /// How many indexes list it.
     pub parents: u64,
+    /// How many of them are archived.
+    pub archived_parents: u64,
     /// The push that committed it: its references carry this id.
     pub push: String,
     /// Changes with every change of the item.
@@ -112,6 +118,7 @@ impl ImageRecord {
             subject: item.read_optional_digest("subject")?,
             tags,
             parents: item.read_number("parents")?,
+            archived_parents: item.read_optional_number("archived_parents")?.unwrap_or_default(),
             push: item.read_string("push")?.to_owned(),
             revision: item.read_number("revision")?,
         })
@@ -127,16 +134,26 @@ pub struct TagRecord {
     pub media_type: String,
     /// Its manifest.
     pub manifest: StoredManifest,
+    /// Whether it can be pulled.
+    pub status: ImageStatus,
 }
 
 impl TagRecord {
+    /// The status is that of a manifest item; a tag has a mark instead
+    /// ([`needs_look`]).
     fn from_item(item: &Item) -> Result<Self> {
         Ok(Self {
             digest: item.read_digest("digest")?,
             media_type: item.read_string("media_type")?.to_owned(),
             manifest: StoredManifest::read(item)?,
+            status: item.read_optional_string("status")?.map_or(Ok(ImageStatus::Active), ImageStatus::parse)?,
         })
     }
+}
+
+/// Whether an item does not tell by itself if its image is archived.
+pub(super) fn needs_look(item: &Item) -> bool {
+    item.contains_key("archive_mark")
 }
 
 /// An image about to be committed.
@@ -200,6 +217,14 @@ pub enum Commit<'a> {
         /// again since is another one, with its manifest elsewhere.
         push: &'a str,
     },
+}
+
+/// Which image may be changed.
+#[derive(Clone, Copy)]
+enum Needed {
+    Any,
+    /// One that is not in the archive.
+    Active,
 }
 
 /// Why a commit was refused: something changed since the state was read. The
@@ -346,15 +371,16 @@ impl Table {
             writes.push(put_if_absent(referrer.item())?);
         }
         for child in &image.children {
-            writes.push(match tag.filter(|_| previous == Some(child)) {
-                // One item can be written once only in a transaction.
-                Some(tag) => {
-                    let expression = "ADD parents :by, revision :one DELETE tags :tags";
-                    let tags = tag_set(std::slice::from_ref(tag));
-                    self.change_image(repository, child, expression, [(":by", number(1)), (":tags", tags)])?
-                }
-                None => self.change_parents(repository, child, 1)?,
-            });
+            // One item can be written once only in a transaction.
+            let write = if let Some(tag) = tag.filter(|_| previous == Some(child)) {
+                let expression = "ADD parents :by, revision :one DELETE tags :tags";
+                let values = [(":by", number(1)), (":tags", tag_set(std::slice::from_ref(tag)))];
+                self.change_image(repository, child, expression, Needed::Active, values)?
+            } else {
+                let expression = "ADD parents :by, revision :one";
+                self.change_image(repository, child, expression, Needed::Active, [(":by", number(1))])?
+            };
+            writes.push(write);
         }
         Ok(())
     }
@@ -364,7 +390,8 @@ impl Table {
             .table_name(&self.name)
             .set_key(Some(attributes::key(&Key::Image { repository, digest })))
             .update_expression("ADD tags :tags, revision :one")
-            .condition_expression("push = :push")
+            .condition_expression(format!("push = :push AND {IS_ACTIVE}"))
+            .expression_attribute_names("#status", "status")
             .expression_attribute_values(":tags", tag_set(std::slice::from_ref(tag)))
             .expression_attribute_values(":one", number(1))
             .expression_attribute_values(":push", string(push))
@@ -374,11 +401,17 @@ impl Table {
     }
 
     fn drop_tags(&self, repository: &RepositoryKey, digest: &Digest, tags: &[Tag]) -> Result<TransactWriteItem> {
-        self.change_image(repository, digest, "DELETE tags :tags ADD revision :one", [(":tags", tag_set(tags))])
+        let expression = "DELETE tags :tags ADD revision :one";
+        self.change_image(repository, digest, expression, Needed::Any, [(":tags", tag_set(tags))])
     }
 
-    fn change_parents(&self, repository: &RepositoryKey, child: &Digest, by: i8) -> Result<TransactWriteItem> {
-        self.change_image(repository, child, "ADD parents :by, revision :one", [(":by", number(by))])
+    /// An index that lists `child` goes.
+    fn lose_parent(&self, repository: &RepositoryKey, child: &Digest, of: &ImageRecord) -> Result<TransactWriteItem> {
+        let expression = match of.status {
+            ImageStatus::Archived => "ADD parents :by, archived_parents :by, revision :one",
+            ImageStatus::Active | ImageStatus::Activating => "ADD parents :by, revision :one",
+        };
+        self.change_image(repository, child, expression, Needed::Any, [(":by", number(-1))])
     }
 
     /// Changes an image, which must be there. Every `expression` adds `:one` to
@@ -388,6 +421,7 @@ impl Table {
         repository: &RepositoryKey,
         digest: &Digest,
         expression: &str,
+        needed: Needed,
         values: [(&str, AttributeValue); N],
     ) -> Result<TransactWriteItem> {
         let values = values.into_iter().chain([(":one", number(1))]);
@@ -395,10 +429,14 @@ impl Table {
             .table_name(&self.name)
             .set_key(Some(attributes::key(&Key::Image { repository, digest })))
             .update_expression(expression)
-            .condition_expression("attribute_exists(pk)")
-            .set_expression_attribute_values(Some(values.map(|(name, value)| (name.to_owned(), value)).collect()))
-            .build()
-            .map_err(Error::internal)?;
+            .set_expression_attribute_values(Some(values.map(|(name, value)| (name.to_owned(), value)).collect()));
+        let update = match needed {
+            Needed::Any => update.condition_expression("attribute_exists(pk)"),
+            Needed::Active => update
+                .condition_expression(format!("attribute_exists(pk) AND {IS_ACTIVE}"))
+                .expression_attribute_names("#status", "status"),
+        };
+        let update = update.build().map_err(Error::internal)?;
         Ok(TransactWriteItem::builder().update(update).build())
     }
 
@@ -429,7 +467,14 @@ impl Table {
         let repository_key = Key::Repository { account, name };
         let found = self.get_all(&[repository_key.clone(), key.clone()]).await?;
         let stored = found.item(&repository_key).map(|item| Repository::from_item(account, name, item)).transpose()?;
-        Ok((stored, found.item(key).map(TagRecord::from_item).transpose()?))
+        let mut record = found.item(key).map(TagRecord::from_item).transpose()?;
+        if found.item(key).is_some_and(needs_look)
+            && let Some(tagged) = &record
+        {
+            let manifest = self.get(&Key::Manifest { repository, digest: &tagged.digest }).await?;
+            record = manifest.as_ref().map(TagRecord::from_item).transpose()?;
+        }
+        Ok((stored, record))
     }
 
     /// Several manifests, in the order of `references`, and the repository as
@@ -449,8 +494,29 @@ impl Table {
         let mut items = keys.iter().map(|key| found.item(key));
         let stored = items.next().flatten();
         let stored = stored.map(|item| Repository::from_item(account, name, item)).transpose()?;
-        let records = items.map(|item| item.map(TagRecord::from_item).transpose());
-        Ok((stored, records.collect::<Result<_>>()?))
+        let items: Vec<Option<&Item>> = items.collect();
+        let mut records = Vec::with_capacity(items.len());
+        for item in &items {
+            records.push(item.map(TagRecord::from_item).transpose()?);
+        }
+        let marked = |position: usize| items.get(position).copied().flatten().is_some_and(needs_look);
+        let digests: Vec<Digest> = records
+            .iter()
+            .enumerate()
+            .filter(|(position, _)| marked(*position))
+            .filter_map(|(_, record)| record.as_ref().map(|record| record.digest.clone()))
+            .collect();
+        if !digests.is_empty() {
+            let keys: Vec<Key<'_>> = digests.iter().map(|digest| Key::Manifest { repository, digest }).collect();
+            let manifests = self.get_all(&keys).await?;
+            for (position, record) in records.iter_mut().enumerate() {
+                if let Some(tagged) = record.take_if(|_| marked(position)) {
+                    let manifest = manifests.item(&Key::Manifest { repository, digest: &tagged.digest });
+                    *record = manifest.map(TagRecord::from_item).transpose()?;
+                }
+            }
+        }
+        Ok((stored, records))
     }
 
     /// What is known of some images; those that are not there are left out.
@@ -551,7 +617,7 @@ impl Table {
             writes.push(self.delete_tag(repository, tag, &image.digest)?);
         }
         for child in children {
-            writes.push(self.change_parents(repository, child, -1)?);
+            writes.push(self.lose_parent(repository, child, image)?);
         }
         let objects = match manifest {
             StoredManifest::Inline(_) => Vec::new(),
@@ -572,35 +638,42 @@ impl Table {
         }
     }
 
-    /// Removes what is left of a deleted repository: its images, manifests,
-    /// tags and referrers, with a review for each image. It can be stopped and
-    /// run again.
-    pub async fn purge_repository(&self, repository: &RepositoryKey, now_s: i64) -> Result<()> {
+    /// Removes a page of what is left of a deleted repository: its images,
+    /// manifests, tags, referrers and policies, with a review for each image.
+    /// It can be stopped and run again, and by two at once. `true` if there may
+    /// be more.
+    ///
+    /// A page is what one query gives, so it is 1 MiB at most however large the
+    /// manifests are.
+    pub async fn purge_repository_page(&self, repository: &RepositoryKey, now_s: i64) -> Result<bool> {
         use aws_sdk_dynamodb::types::{DeleteRequest, WriteRequest};
         let partition = super::key::repository_partition(repository);
-        loop {
-            let page = self.query_sorted(&partition, "", None, 200, None).await?;
-            let mut reviews = Vec::new();
-            let mut deletions = Vec::new();
-            for item in &page.items {
-                let sort = item.read_string("sk")?;
-                if sort.starts_with("M#") {
-                    reviews.push(Self::review_of_purged(repository, item, now_s)?);
-                }
-                let key = std::collections::HashMap::from([
-                    ("pk".to_owned(), string(&partition)),
-                    ("sk".to_owned(), string(sort)),
-                ]);
-                let delete = DeleteRequest::builder().set_key(Some(key)).build().map_err(Error::internal)?;
-                deletions.push(WriteRequest::builder().delete_request(delete).build());
+        let page = self
+            .client
+            .query()
+            .table_name(&self.name)
+            .consistent_read(true)
+            .key_condition_expression("pk = :pk")
+            .expression_attribute_values(":pk", string(&partition))
+            .limit(PURGED_AT_ONCE)
+            .send()
+            .await
+            .map_err(|error| service_error("Query", error))?;
+        let mut reviews = Vec::new();
+        let mut deletions = Vec::new();
+        for item in page.items.unwrap_or_default() {
+            let sort = item.read_string("sk")?;
+            if sort.starts_with("M#") {
+                reviews.push(Self::review_of_purged(repository, &item, now_s)?);
             }
-            // Reviews first: work written twice is harmless, work lost is not.
-            self.put_all(reviews).await?;
-            self.write_all(deletions).await?;
-            if !page.more {
-                return Ok(());
-            }
+            let key = attributes::encoded_key((partition.clone(), sort.to_owned()));
+            let delete = DeleteRequest::builder().set_key(Some(key)).build().map_err(Error::internal)?;
+            deletions.push(WriteRequest::builder().delete_request(delete).build());
         }
+        // Reviews first: work written twice is harmless, work lost is not.
+        self.put_all(reviews).await?;
+        self.write_all(deletions).await?;
+        Ok(page.last_evaluated_key.is_some())
     }
 
     fn review_of_purged(repository: &RepositoryKey, item: &Item, now_s: i64) -> Result<Item> {

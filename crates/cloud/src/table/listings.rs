@@ -5,10 +5,10 @@
 
 use std::collections::{BTreeMap, HashMap};
 
-use ironwharf_model::{Digest, Error, Result, Tag};
+use ironwharf_model::{Digest, Error, ImageStatus, Result, Tag};
 
 use super::attributes::{Item, Read, string};
-use super::images::ImageRecord;
+use super::images::{ImageRecord, needs_look};
 use super::key::{IMAGE, RepositoryKey, TAG, referrer_prefix, repository_partition};
 use super::{Table, service_error};
 
@@ -34,6 +34,8 @@ pub struct ListedTag {
     pub tag: Tag,
     /// The image it names.
     pub digest: Digest,
+    /// Whether that can be pulled.
+    pub status: ImageStatus,
 }
 
 /// A manifest that names another as its subject.
@@ -49,6 +51,8 @@ pub struct ReferrerRecord {
     pub artifact_type: Option<String>,
     /// Its annotations.
     pub annotations: BTreeMap<String, String>,
+    /// Whether it can be pulled.
+    pub status: ImageStatus,
 }
 
 impl Table {
@@ -99,10 +103,19 @@ impl Table {
     /// Tags in byte order, after the tag `after` (which need not exist).
     pub async fn tags(&self, repository: &RepositoryKey, after: Option<&str>, limit: usize) -> Result<Page<ListedTag>> {
         let partition = repository_partition(repository);
-        let page = self.query_sorted(&partition, TAG, after, limit, Some("sk, digest")).await?;
+        let page = self.query_sorted(&partition, TAG, after, limit, Some("sk, digest, archive_mark")).await?;
+        let mut marked = Vec::new();
+        for item in page.items.iter().filter(|item| needs_look(item)) {
+            marked.push(item.read_digest("digest")?);
+        }
+        let looked_at = if marked.is_empty() { Vec::new() } else { self.image_records(repository, &marked).await? };
         page.try_map(|item| {
             let name = item.read_string("sk")?.strip_prefix(TAG).unwrap_or_default();
-            Ok(ListedTag { tag: Tag::parse(name).map_err(Error::internal)?, digest: item.read_digest("digest")? })
+            let digest = item.read_digest("digest")?;
+            // A tag without a mark is one of an active image.
+            let image = looked_at.iter().find(|image| needs_look(&item) && image.digest == digest);
+            let status = image.map_or(ImageStatus::Active, |image| image.status);
+            Ok(ListedTag { tag: Tag::parse(name).map_err(Error::internal)?, digest, status })
         })
     }
 
@@ -135,6 +148,7 @@ impl Table {
                 size_bytes: item.read_number("size_bytes")?,
                 artifact_type: item.read_optional_string("artifact_type")?.map(str::to_owned),
                 annotations: item.read_map("annotations")?,
+                status: item.read_optional_string("status")?.map_or(Ok(ImageStatus::Active), ImageStatus::parse)?,
             })
         })
     }

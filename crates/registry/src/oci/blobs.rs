@@ -11,16 +11,22 @@ use super::{CONTENT_DIGEST, Call, respond};
 use crate::app::host;
 use crate::body::Body;
 use crate::repositories::id as repository_id;
+use crate::storage_class::is_layer_archived;
 
-/// The blob, as the repository holds it, in one call.
+/// The blob, as the repository holds it, in one call. One that is in the archive
+/// is not there: who pushes sends it again, which takes it out.
 async fn find(call: &Call<'_>, digest: &Digest) -> Result<BlobRecord> {
     let permit = call.permit;
     let (account, name) = (permit.registry(), permit.repository()?);
     let table = permit.table()?;
     let read = |key: RepositoryKey| async move { table.layers(&key, std::slice::from_ref(digest)).await };
-    let (_, layers) = permit.region().read_in(table, account, name, read).await?;
-    let blob = layers.into_iter().next().and_then(|layer| layer.readable().cloned());
-    blob.ok_or_else(|| Error::LayerNotFound { repository: repository_id(account, name), digest: digest.to_string() })
+    let (repository, layers) = permit.region().read_in(table, account, name, read).await?;
+    let not_found = || Error::LayerNotFound { repository: repository_id(account, name), digest: digest.to_string() };
+    let layer = layers.into_iter().next().ok_or_else(not_found)?;
+    if is_layer_archived(table, &repository.key, &layer).await? {
+        return Err(not_found());
+    }
+    layer.readable().cloned().ok_or_else(not_found)
 }
 
 /// `HEAD`.

@@ -4,7 +4,7 @@ use http::header::{CONTENT_TYPE, HeaderName, LINK};
 use http::{Response, StatusCode};
 use ironwharf_cloud::table::{ReferrerRecord, RepositoryKey};
 use ironwharf_model::media_type::ManifestType;
-use ironwharf_model::{Digest, Error, Result};
+use ironwharf_model::{Digest, Error, ImageStatus, Result};
 use ironwharf_wire::paging::{Page, PagingError, next_link};
 use serde_json::{Value, json};
 
@@ -14,10 +14,12 @@ use crate::body::{self, Body};
 /// OCI Distribution 1.1, "Listing Referrers".
 const FILTERS_APPLIED: HeaderName = HeaderName::from_static("oci-filters-applied");
 
-/// How many referrers are read at a time, and how often at most for one page:
-/// a filter that matches nothing must not read a whole repository.
+/// How many referrers are read at a time.
 const REFERRERS_READ: usize = 100;
-const REFERRERS_READS: usize = 10;
+
+/// How often is read at most for one page: a filter that matches nothing, or an
+/// archive that holds everything, must not read a whole repository.
+const READS: usize = 10;
 
 /// The size at which a page of referrers ends. Load balancers pass on a
 /// megabyte.
@@ -46,16 +48,28 @@ fn next(call: &Call<'_>, page: &Page, last: Option<&str>, more: bool) -> Option<
     Some(next_link(call.parts.uri.path(), &[("n", &size), ("last", last)]))
 }
 
-/// `GET tags/list`, in byte order.
+/// `GET tags/list`, in byte order, without those of archived images.
 pub(super) async fn tags(call: &Call<'_>) -> Result<Response<Body>> {
     let page = page(call)?;
     let permit = call.permit;
     let name = permit.repository()?;
     let repository = permit.find_repository().await?;
     let table = permit.table()?;
-    let listed = table.tags(&repository.key, page.last.as_deref(), page.limit()).await?;
-    let tags: Vec<&str> = listed.items.iter().map(|item| item.tag.as_str()).collect();
-    let next = next(call, &page, tags.last().copied(), listed.more);
+    let (mut tags, mut last, mut more) = (Vec::new(), page.last.clone(), true);
+    for _ in 0..READS {
+        let listed = table.tags(&repository.key, last.as_deref(), page.limit() - tags.len()).await?;
+        more = listed.more;
+        for item in listed.items {
+            last = Some(item.tag.to_string());
+            if item.status != ImageStatus::Archived {
+                tags.push(item.tag.to_string());
+            }
+        }
+        if !more || tags.len() >= page.limit() {
+            break;
+        }
+    }
+    let next = next(call, &page, last.as_deref(), more);
     respond_json("application/json", &json!({ "name": name.as_str(), "tags": tags }), next)
 }
 
@@ -117,14 +131,15 @@ async fn collect(
     let table = call.permit.table()?;
     let mut collected = Collected { last: page.last.clone(), ..Collected::default() };
     let mut size_bytes = 0;
-    for _ in 0..REFERRERS_READS {
+    for _ in 0..READS {
         let limit = REFERRERS_READ.min(page.limit());
         let read = table.referrers(repository, subject, collected.last.as_deref(), limit).await?;
         collected.more = read.more;
         let last_position = read.items.len().saturating_sub(1);
         for (position, referrer) in read.items.into_iter().enumerate() {
             collected.last = Some(referrer.digest.to_string());
-            if filter.is_none_or(|filter| referrer.artifact_type.as_deref() == Some(filter)) {
+            let is_shown = filter.is_none_or(|filter| referrer.artifact_type.as_deref() == Some(filter));
+            if is_shown && referrer.status != ImageStatus::Archived {
                 let descriptor = descriptor(referrer);
                 size_bytes += descriptor.to_string().len();
                 collected.descriptors.push(descriptor);

@@ -8,7 +8,7 @@ use ironwharf_model::{Error, Reference, Result, Tag};
 use super::{CONTENT_DIGEST, Call, query_error, respond};
 use crate::body::{self, Body};
 use crate::delete_image::{LastTag, delete_image, delete_tag};
-use crate::pull_image;
+use crate::pull_image::{self, Counts};
 use crate::push_image::{self, Push};
 
 /// OCI Distribution 1.1, "Pushing Manifests with Subject".
@@ -22,7 +22,8 @@ const MAX_TAGS: usize = 10;
 
 /// `GET` and `HEAD`.
 pub(super) async fn get(call: &Call<'_>, reference: &Reference, with_body: bool) -> Result<Response<Body>> {
-    let manifest = pull_image::pull(call.permit, reference).await?;
+    let counts = if with_body { Counts::AsPull } else { Counts::AsLook };
+    let manifest = pull_image::pull(call.permit, reference, counts).await?;
     let length = manifest.bytes.len();
     let mut response = respond(
         StatusCode::OK,

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use bytes::Bytes;
 use ironwharf_cloud::table::{ImageRecord, RepositoryKey, TagRecord};
 use ironwharf_model::error::quoted;
-use ironwharf_model::{Digest, Error, Reference, Result, Tag};
+use ironwharf_model::{self as model, Digest, Error, Reference, Result, Tag};
 use ironwharf_wire::ecr::shapes::{
     BatchDeleteImageRequest, BatchDeleteImageResponse, BatchGetImageRequest, BatchGetImageResponse,
     DescribeImagesRequest, DescribeImagesResponse, Image, ImageDetail, ImageFailure, ImageFailureCode, ImageIdentifier,
@@ -24,6 +24,10 @@ use crate::repositories::id as repository_id;
 
 /// How many images are read at a time while a filter leaves some out.
 const READ: usize = 500;
+
+/// How often is read for one page at most. A filter that leaves out very many
+/// images makes short pages.
+const ROUNDS: usize = 20;
 
 pub(super) struct PutImage;
 
@@ -122,6 +126,11 @@ fn not_found_failure(id: &ImageIdentifier) -> ImageFailure {
     failure(id, ImageFailureCode::ImageNotFound, "Requested image not found")
 }
 
+fn mismatch_failure(id: &ImageIdentifier) -> ImageFailure {
+    let reason = "The image tag does not name the image with this digest";
+    failure(id, ImageFailureCode::ImageTagDoesNotMatchDigest, reason)
+}
+
 pub(super) struct BatchGetImage;
 
 impl Operation for BatchGetImage {
@@ -142,7 +151,8 @@ impl Operation for BatchGetImage {
             let references = &references;
             async move { table.manifests(&key, references).await }
         };
-        let (_, records) = permit.region().read_in(table, permit.registry(), permit.repository()?, read).await?;
+        let (repository, records) =
+            permit.region().read_in(table, permit.registry(), permit.repository()?, read).await?;
         let mut records = records.into_iter();
         let (mut images, mut failures) = (Vec::new(), Vec::new());
         for (id, named) in input.image_ids.iter().zip(named) {
@@ -160,11 +170,16 @@ impl Operation for BatchGetImage {
             if let Named::Tag(_, Some(expected)) = &named
                 && *expected != record.digest
             {
-                let reason = "The image tag does not name the image with this digest";
-                failures.push(failure(id, ImageFailureCode::ImageTagDoesNotMatchDigest, reason));
+                failures.push(mismatch_failure(id));
+                continue;
+            }
+            if record.status == model::ImageStatus::Archived {
+                let reason = "Requested image is archived; restore it first";
+                failures.push(failure(id, ImageFailureCode::ImageInaccessible, reason));
                 continue;
             }
             let manifest = pull_image::load(permit, record).await?;
+            permit.region().pulls.note(permit, &repository.key, &manifest.digest);
             let text = String::from_utf8(manifest.bytes.to_vec()).map_err(Error::internal)?;
             images.push(Image {
                 registry_id: Some(permit.registry().to_string()),
@@ -247,11 +262,13 @@ async fn delete_one(
             }
             tags.into_iter().map(|tag| identifier(&digest, Some(tag))).collect()
         }),
-        Named::Tag(tag, expected) => delete_tag(permit, repository, &tag, expected.as_ref(), LastTag::DeletesImage)
-            .await
-            .map(|digest| vec![identifier(&digest, Some(tag.to_string()))]),
+        Named::Tag(tag, expected) => {
+            let deleted = delete_tag(permit, repository, &tag, expected.as_ref(), LastTag::DeletesImage).await;
+            deleted.map(|digest| vec![identifier(&digest, Some(tag.to_string()))])
+        }
     };
     outcome.map_err(|error| match error {
+        Error::ImageTagDoesNotMatchDigest { .. } => Deletion::Failed(Box::new(mismatch_failure(id))),
         Error::ImageNotFound { .. } => Deletion::Failed(Box::new(not_found_failure(id))),
         Error::ImageReferencedByIndex { .. } => Deletion::Referenced,
         error => Deletion::Error(error),
@@ -270,24 +287,29 @@ impl Filter {
         Self { tags: tags.unwrap_or(TagStatus::Any), status: status.unwrap_or(ImageStatusFilter::Active) }
     }
 
-    /// Every image is active: there is no archive yet.
-    const fn shows_active(self) -> bool {
-        matches!(self.status, ImageStatusFilter::Active | ImageStatusFilter::Any)
-    }
-
-    /// How many images to read for `missing` of a page. Without a filter that
-    /// is as many as are missing, whatever the size of the repository.
-    fn read(self, missing: usize) -> usize {
-        if self.tags == TagStatus::Any { missing } else { missing.max(READ) }
+    /// How many images to read for `missing` of a page, for the `round`th time.
+    /// Most images are active, so that as many as are missing are enough as a
+    /// rule, whatever the size of the repository.
+    fn read(self, missing: usize, round: usize) -> usize {
+        let shows_most =
+            self.tags == TagStatus::Any && matches!(self.status, ImageStatusFilter::Active | ImageStatusFilter::Any);
+        if shows_most && round == 0 { missing } else { missing.max(READ) }
     }
 
     fn shows(self, image: &ImageRecord) -> bool {
         let tagged = !image.tags.is_empty();
-        match self.tags {
+        let has_tags = match self.tags {
             TagStatus::Any => true,
             TagStatus::Tagged => tagged,
             TagStatus::Untagged => !tagged,
-        }
+        };
+        let has_status = match self.status {
+            ImageStatusFilter::Any => true,
+            ImageStatusFilter::Active => image.status == model::ImageStatus::Active,
+            ImageStatusFilter::Archived => image.status == model::ImageStatus::Archived,
+            ImageStatusFilter::Activating => image.status == model::ImageStatus::Activating,
+        };
+        has_tags && has_status
     }
 
     fn selection(self, operation: OperationName, repository: &RepositoryKey) -> String {
@@ -318,17 +340,19 @@ impl Operation for ListImages {
         let page = PageRequest::open(permit, &selection, input.max_results, input.next_token.as_deref()).await?;
         let mut rows = Rows::new(page.limit, page.position.as_deref());
         let table = permit.table()?;
-        while filter.shows_active() && !rows.full {
-            let limit = filter.read(rows.missing() + 1);
+        for round in 0..ROUNDS {
+            let limit = filter.read(rows.missing() + 1, round);
             let images = table.images(&repository.key, rows.after.as_deref(), limit).await?;
             for image in images.items {
                 if !rows.add(&image, filter.shows(&image)) {
                     break;
                 }
             }
-            if !images.more {
+            if !images.more || rows.full {
                 break;
             }
+            // The page ends here, with what it has.
+            rows.full = round + 1 == ROUNDS;
         }
         let next_token = page.next(rows.position().as_deref()).await?;
         Ok(ListImagesResponse { image_ids: Some(rows.listed), next_token })
@@ -405,6 +429,7 @@ impl Operation for DescribeImages {
 
     async fn run(call: &Call<'_>, input: Self::Input) -> Result<Self::Output> {
         let permit = &call.permit;
+        let is_filtered = input.filter.is_some();
         let filter = input
             .filter
             .map_or_else(|| Filter::new(None, None), |filter| Filter::new(filter.tag_status, filter.image_status));
@@ -414,8 +439,10 @@ impl Operation for DescribeImages {
                 let reason = "maxResults and nextToken cannot be used together with imageIds";
                 return Err(Error::invalid_parameter("imageIds", reason));
             }
-            let images = named_images(call, &repository.key, ids).await?;
-            let details = images.iter().map(|image| detail(call, image)).collect::<Result<_>>()?;
+            // What is named is shown, unless the caller asks for some of it only.
+            let images = named_images(call, &repository.key, "imageIds", ids).await?;
+            let shown = images.iter().filter(|image| !is_filtered || filter.shows(image));
+            let details = shown.map(|image| detail(call, image)).collect::<Result<_>>()?;
             return Ok(DescribeImagesResponse { image_details: Some(details), next_token: None });
         }
         let selection = filter.selection(Self::NAME, &repository.key);
@@ -423,9 +450,13 @@ impl Operation for DescribeImages {
         let table = permit.table()?;
         let mut after = page.position.clone();
         let mut shown: Vec<ImageRecord> = Vec::new();
-        let mut more = filter.shows_active();
-        while more && shown.len() < page.limit {
-            let images = table.images(&repository.key, after.as_deref(), filter.read(page.limit - shown.len())).await?;
+        let mut more = true;
+        for round in 0..ROUNDS {
+            if !more || shown.len() == page.limit {
+                break;
+            }
+            let limit = filter.read(page.limit - shown.len(), round);
+            let images = table.images(&repository.key, after.as_deref(), limit).await?;
             more = images.more;
             for image in images.items {
                 if shown.len() == page.limit {
@@ -444,17 +475,19 @@ impl Operation for DescribeImages {
     }
 }
 
-/// The images a caller names; one that is not there fails the whole call.
-async fn named_images(
+/// The images a caller names, without repetitions; one that is not there fails
+/// the whole call.
+pub(super) async fn named_images(
     call: &Call<'_>,
     repository: &RepositoryKey,
+    parameter: &str,
     ids: &[ImageIdentifier],
 ) -> Result<Vec<ImageRecord>> {
     let permit = &call.permit;
     let table = permit.table()?;
     let not_found = |id: &ImageIdentifier| Error::ImageNotFound {
         repository: repository_id(&repository.account, &repository.name),
-        image: ironwharf_model::ImageIdentifier {
+        image: model::ImageIdentifier {
             digest: id.image_digest.as_deref().map(quoted),
             tag: id.image_tag.as_deref().map(quoted),
         },
@@ -472,7 +505,7 @@ async fn named_images(
                 let current = records.next().flatten().map(|record| record.digest);
                 current.filter(|current| expected.as_ref().is_none_or(|expected| expected == current))
             }
-            Named::Fault(_, reason) => return Err(Error::invalid_parameter("imageIds", reason.clone())),
+            Named::Fault(_, reason) => return Err(Error::invalid_parameter(parameter, reason.clone())),
         };
         digests.push(digest.ok_or_else(|| not_found(id))?);
     }
@@ -486,6 +519,15 @@ async fn named_images(
     Ok(found.into_iter().filter(|image| seen.insert(image.digest.clone())).collect())
 }
 
+/// The status as the API has it.
+pub(super) const fn status(status: model::ImageStatus) -> ImageStatus {
+    match status {
+        model::ImageStatus::Active => ImageStatus::Active,
+        model::ImageStatus::Archived => ImageStatus::Archived,
+        model::ImageStatus::Activating => ImageStatus::Activating,
+    }
+}
+
 fn detail(call: &Call<'_>, image: &ImageRecord) -> Result<ImageDetail> {
     Ok(ImageDetail {
         registry_id: Some(call.permit.registry().to_string()),
@@ -497,7 +539,10 @@ fn detail(call: &Call<'_>, image: &ImageRecord) -> Result<ImageDetail> {
         image_manifest_media_type: Some(image.media_type.clone()),
         artifact_media_type: image.config_media_type.clone().or_else(|| image.artifact_type.clone()),
         subject_manifest_digest: image.subject.as_ref().map(ToString::to_string),
-        image_status: Some(ImageStatus::Active),
+        image_status: Some(status(image.status)),
+        last_archived_at: image.archived_at_ms.map(Timestamp::from_epoch_millis),
+        last_activated_at: image.activated_at_ms.map(Timestamp::from_epoch_millis),
+        last_recorded_pull_time: image.pulled_at_ms.map(Timestamp::from_epoch_millis),
         ..ImageDetail::default()
     })
 }

@@ -1,7 +1,7 @@
 //! Layers: what the data plane does with blobs, as API calls.
 
 use ironwharf_cloud::PresignHost;
-use ironwharf_cloud::table::RepositoryKey;
+use ironwharf_cloud::table::{LayerState, RepositoryKey};
 use ironwharf_model::{Algorithm, Digest, Error, Result};
 use ironwharf_wire::ecr::OperationName;
 use ironwharf_wire::ecr::shapes::{
@@ -16,6 +16,7 @@ use super::{Call, Operation, Target};
 use crate::app::host;
 use crate::body;
 use crate::repositories::id as repository_id;
+use crate::storage_class::is_layer_archived;
 use crate::upload::{self, Upload};
 
 /// The part size that clients are told to use.
@@ -58,19 +59,23 @@ impl Operation for BatchCheckLayerAvailability {
             let digests = &digests;
             async move { table.layers(&key, digests).await }
         };
-        let (_, found) = permit.region().read_in(table, permit.registry(), permit.repository()?, read).await?;
-        let layers = found.iter().map(|layer| {
+        let (repository, found) = permit.region().read_in(table, permit.registry(), permit.repository()?, read).await?;
+        let mut layers = Vec::with_capacity(found.len());
+        for layer in &found {
             let blob = layer.available();
-            let availability =
-                if blob.is_some() { LayerAvailability::Available } else { LayerAvailability::Unavailable };
-            Layer {
+            let availability = match blob {
+                None => LayerAvailability::Unavailable,
+                Some(_) if is_layer_archived(table, &repository.key, layer).await? => LayerAvailability::Archived,
+                Some(_) => LayerAvailability::Available,
+            };
+            layers.push(Layer {
                 layer_digest: Some(layer.digest.to_string()),
                 layer_availability: Some(availability),
                 layer_size: blob.map(|blob| i64::try_from(blob.size_bytes).unwrap_or(i64::MAX)),
                 media_type: None,
-            }
-        });
-        Ok(BatchCheckLayerAvailabilityResponse { layers: Some(layers.collect()), failures: Some(failures) })
+            });
+        }
+        Ok(BatchCheckLayerAvailabilityResponse { layers: Some(layers), failures: Some(failures) })
     }
 }
 
@@ -151,7 +156,9 @@ impl Operation for CompleteLayerUpload {
             return Err(Error::EmptyUpload { upload_id: input.upload_id });
         }
         let (_, layers) = permit.table()?.layers(&repository.key, std::slice::from_ref(&digest)).await?;
-        if layers.first().is_some_and(|layer| layer.available().is_some()) {
+        // One that may be in the archive is taken out by this upload.
+        let is_there = |layer: &LayerState| layer.available().is_some() && layer.archive_mark.is_none();
+        if layers.first().is_some_and(is_there) {
             upload.cancel().await?;
             let repository = repository_id(permit.registry(), permit.repository()?);
             return Err(Error::LayerAlreadyExists { repository, digest: digest.to_string() });
@@ -200,10 +207,14 @@ impl Operation for GetDownloadUrlForLayer {
             async move { table.layers(&key, std::slice::from_ref(digest)).await }
         };
         let (repository, layers) = permit.region().read_in(table, permit.registry(), name, read).await?;
-        let Some(blob) = layers.first().and_then(|layer| layer.readable()) else {
+        let Some((found, blob)) = layers.first().and_then(|layer| Some((layer, layer.readable()?))) else {
             let (repository, digest) = layer();
             return Err(Error::LayerNotFound { repository, digest });
         };
+        if is_layer_archived(table, &repository.key, found).await? {
+            let (repository, digest) = layer();
+            return Err(Error::LayerArchived { repository, digest });
+        }
         if !table.is_referenced(&repository.key, &digest).await? {
             let (repository, digest) = layer();
             return Err(Error::LayerInaccessible { repository, digest });

@@ -28,8 +28,19 @@ impl<'a> PageRequest<'a> {
         max_results: Option<i32>,
         token: Option<&str>,
     ) -> Result<Self> {
+        Self::open_of(DEFAULT_RESULTS, permit, selection, max_results, token).await
+    }
+
+    /// The same for an operation with another page size where none is given.
+    pub(super) async fn open_of(
+        default_results: usize,
+        permit: &'a Permit,
+        selection: &str,
+        max_results: Option<i32>,
+        token: Option<&str>,
+    ) -> Result<Self> {
         let listing = format!("{}|{selection}", permit.registry());
-        let limit = max_results.and_then(|limit| usize::try_from(limit).ok()).unwrap_or(DEFAULT_RESULTS);
+        let limit = max_results.and_then(|limit| usize::try_from(limit).ok()).unwrap_or(default_results);
         let position = match token.filter(|token| !token.is_empty()) {
             None => None,
             Some(token) => Some(open(permit, &listing, token).await?),

@@ -31,11 +31,30 @@ rows! {
     "RepositoryNotEmpty": Error::RepositoryNotEmpty(_) => Error::RepositoryNotEmpty(repository()),
     "RepositoryNameInvalid": Error::RepositoryNameInvalid { .. } => Error::RepositoryNameInvalid { name: "Team".into() },
     "RepositoryPolicyNotFound": Error::RepositoryPolicyNotFound(_) => Error::RepositoryPolicyNotFound(repository()),
+    "LifecyclePolicyNotFound": Error::LifecyclePolicyNotFound(_) => Error::LifecyclePolicyNotFound(repository()),
+    "LifecyclePolicyPreviewNotFound": Error::LifecyclePolicyPreviewNotFound(_) =>
+        Error::LifecyclePolicyPreviewNotFound(repository()),
+    "LifecyclePolicyPreviewInProgress": Error::LifecyclePolicyPreviewInProgress(_) =>
+        Error::LifecyclePolicyPreviewInProgress(repository()),
     "RegistryPolicyNotFound": Error::RegistryPolicyNotFound { .. } =>
         Error::RegistryPolicyNotFound { registry: repository().registry },
+    "TemplateNotFound": Error::TemplateNotFound { .. } =>
+        Error::TemplateNotFound { registry: repository().registry, prefix: "prod".into() },
+    "TemplateAlreadyExists": Error::TemplateAlreadyExists { .. } =>
+        Error::TemplateAlreadyExists { registry: repository().registry, prefix: "prod".into() },
+    "TemplateNotApplicable": Error::TemplateNotApplicable { .. } => Error::TemplateNotApplicable {
+        repository: repository(),
+        prefix: "prod".into(),
+        reason: "the key is gone".into(),
+    },
     "ImageNotFound": Error::ImageNotFound { .. } => Error::ImageNotFound {
         repository: repository(),
         image: ImageIdentifier { digest: None, tag: Some("latest".into()) },
+    },
+    "ImageTagDoesNotMatchDigest": Error::ImageTagDoesNotMatchDigest { .. } => Error::ImageTagDoesNotMatchDigest {
+        repository: repository(),
+        tag: "latest".into(),
+        digest: "sha256:d1".into(),
     },
     "ImageAlreadyExists": Error::ImageAlreadyExists { .. } => Error::ImageAlreadyExists {
         repository: repository(),
@@ -45,6 +64,16 @@ rows! {
     "ImageTagAlreadyExists": Error::ImageTagAlreadyExists { .. } =>
         Error::ImageTagAlreadyExists { repository: repository(), tag: "latest".into() },
     "ImageReferencedByIndex": Error::ImageReferencedByIndex { .. } => Error::ImageReferencedByIndex { parents: 2 },
+    "ImageStorageClassUpdateNotSupported": Error::ImageStorageClassUpdateNotSupported { .. } =>
+        Error::ImageStorageClassUpdateNotSupported { repository: repository(), digest: "sha256:d1".into(), reason: "(why)" },
+    "ExclusionAlreadyExists": Error::ExclusionAlreadyExists { .. } => Error::ExclusionAlreadyExists {
+        registry: repository().registry,
+        principal: "arn:aws:iam::123456789012:role/scanner".into(),
+    },
+    "ExclusionNotFound": Error::ExclusionNotFound { .. } => Error::ExclusionNotFound {
+        registry: repository().registry,
+        principal: "arn:aws:iam::123456789012:role/scanner".into(),
+    },
     "ManifestInvalid": Error::ManifestInvalid { .. } => Error::ManifestInvalid { reason: "schemaVersion must be 2".into() },
     "ManifestTypeUnsupported": Error::ManifestTypeUnsupported { .. } =>
         Error::ManifestTypeUnsupported { media_type: "text/plain".into() },
@@ -61,6 +90,8 @@ rows! {
         Error::LayerNotFound { repository: repository(), digest: "sha256:d1".into() },
     "LayerInaccessible": Error::LayerInaccessible { .. } =>
         Error::LayerInaccessible { repository: repository(), digest: "sha256:d1".into() },
+    "LayerArchived": Error::LayerArchived { .. } =>
+        Error::LayerArchived { repository: repository(), digest: "sha256:d1".into() },
     "LayerReferenced": Error::LayerReferenced { .. } =>
         Error::LayerReferenced { repository: repository(), digest: "sha256:d1".into() },
     "LayerTooLarge": Error::LayerTooLarge { .. } => Error::LayerTooLarge { limit_bytes: 4 },
