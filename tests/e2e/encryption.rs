@@ -83,7 +83,7 @@ async fn each_type_has_its_key() {
     }
     assert_ne!(create_under(&b, "managed", json!({ "encryptionType": "KMS" })).await, managed);
     let elsewhere = a.in_region("eu-west-1");
-    assert!(create_under(&elsewhere, "r", json!({ "encryptionType": "KMS" })).await.contains(":eu-west-1:"));
+    assert!(create_under(&elsewhere, "new", json!({ "encryptionType": "KMS" })).await.contains(":eu-west-1:"));
 
     let own = new_key(&operator, A, Some("team")).await;
     for (name, key) in [
@@ -142,12 +142,12 @@ async fn a_key_that_is_not_ones_own_is_not_there() {
         format!("arn:aws:kms:eu-west-1:{A}:alias/aws/ecr"),
         "alias/aws/s3".to_owned(),
     ] {
-        let refused = create(&a, "r", json!({ "encryptionType": "KMS", "kmsKey": key })).await;
+        let refused = create(&a, "new", json!({ "encryptionType": "KMS", "kmsKey": key })).await;
         refused.expect_aws_error("KmsException", &format!("Key '{key}' does not exist"));
         assert_eq!(refused.json()["kmsError"], "NotFoundException");
     }
     for key in ["x", "alias/", "alias/a b", "arn:aws:kms:us-east-1:1:key/x", "arn:aws:s3:::bucket", "../x"] {
-        let refused = create(&a, "r", json!({ "encryptionType": "KMS", "kmsKey": key })).await;
+        let refused = create(&a, "new", json!({ "encryptionType": "KMS", "kmsKey": key })).await;
         refused.expect_aws_error_code("InvalidParameterException");
         assert!(refused.text().contains("kmsKey"), "{}", refused.text());
     }
@@ -156,16 +156,16 @@ async fn a_key_that_is_not_ones_own_is_not_there() {
         json!({ "encryptionType": "ROT13" }),
         json!({ "encryptionType": "KMS", "kmsKey": "" }),
     ] {
-        create(&a, "r", configuration).await.expect_aws_error_code("InvalidParameterException");
+        create(&a, "new", configuration).await.expect_aws_error_code("InvalidParameterException");
     }
     // The operator's own account may not use what is not tagged as its own either.
-    let refused = create(&operator, "r", json!({ "encryptionType": "KMS", "kmsKey": "alias/ironwharf" })).await;
+    let refused = create(&operator, "new", json!({ "encryptionType": "KMS", "kmsKey": "alias/ironwharf" })).await;
     refused.expect_aws_error_code("KmsException");
-    create_under(&operator, "r", json!({ "encryptionType": "KMS" })).await;
+    create_under(&operator, "new", json!({ "encryptionType": "KMS" })).await;
 
     let own = new_key(&operator, A, None).await;
     set_key(&operator, "DisableKey", A, &own).await;
-    let refused = create(&a, "r", json!({ "encryptionType": "KMS", "kmsKey": own })).await;
+    let refused = create(&a, "new", json!({ "encryptionType": "KMS", "kmsKey": own })).await;
     refused.expect_aws_error("KmsException", &format!("{own} is disabled."));
     assert_eq!(refused.json()["kmsError"], "DisabledException");
     // Nothing of all that is there.
@@ -207,14 +207,14 @@ async fn a_user_needs_rights_to_the_key() {
     for missing in needed {
         let granted: Vec<&str> = needed.into_iter().filter(|action| *action != missing).collect();
         a.put_user_policy("ada", &policy(&granted)).await;
-        let refused = create(&user, "r", configuration.clone()).await;
+        let refused = create(&user, "new", configuration.clone()).await;
         refused.expect_aws_error_code("AccessDeniedException");
         assert!(refused.text().contains(missing) && refused.text().contains(&key), "{}", refused.text());
     }
     a.put_user_policy("ada", &policy(&["kms:Encrypt"])).await;
     create_under(&user, "managed", json!({ "encryptionType": "KMS" })).await;
     a.put_user_policy("ada", &policy(&needed)).await;
-    create_under(&user, "r", configuration).await;
+    create_under(&user, "new", configuration).await;
     registry.stop().await;
 }
 
