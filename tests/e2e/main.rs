@@ -17,6 +17,7 @@ mod api_listings;
 mod api_regions;
 mod api_repositories;
 mod audit;
+mod encryption;
 mod every_door;
 mod front_door;
 mod hostile_api;

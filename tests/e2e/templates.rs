@@ -1,7 +1,7 @@
 //! Repository creation templates, and what a push creates from them.
 
 use futures::future::join_all;
-use ironwharf_cloud::table::{Encryption, NewTemplate};
+use ironwharf_cloud::table::{NewTemplate, TemplateEncryption};
 use ironwharf_local::test_app::{TestApp, TestOptions};
 use ironwharf_model::{AccountId, Region, TagMutability, TemplatePrefix};
 use ironwharf_tests::{Client, Image, Registry};
@@ -433,7 +433,7 @@ async fn a_template_that_cannot_be_applied_says_so() {
         description: None,
         applied_for: vec!["CREATE_ON_PUSH".to_owned()],
         mutability: TagMutability::default(),
-        encryption: Encryption { encryption_type: "KMS".to_owned(), kms_key: Some(key) },
+        encryption: TemplateEncryption { encryption_type: "KMS".to_owned(), kms_key: Some(key) },
         labels: std::collections::BTreeMap::new(),
         repository_policy: None,
         lifecycle_policy: None,

@@ -14,6 +14,7 @@ use crate::objects::Objects;
 use crate::sealing::SealingKeys;
 use crate::table::Table;
 use crate::tenancy::{TenantClients, TenantRoles, TenantStorage, Tenants};
+use crate::tenant_keys::TenantKeys;
 
 /// How to reach the services, and what they are called.
 #[derive(Clone, Debug)]
@@ -64,6 +65,8 @@ pub struct Cloud {
     pub sealing: SealingKeys,
     /// The secrets of access keys.
     pub key_secrets: KeySecrets,
+    /// The KMS keys of tenants.
+    pub tenant_keys: TenantKeys,
 }
 
 impl Cloud {
@@ -127,8 +130,9 @@ impl Cloud {
         };
         let kms = aws_sdk_kms::Client::from_conf(kms.build());
         let key_secrets = KeySecrets::new(kms.clone(), config.kms_key.clone());
+        let tenant_keys = TenantKeys::new(kms.clone(), config.kms_key.clone(), config.region.clone());
         let sealing = SealingKeys::new(kms, config.kms_key, table.clone(), config.region.clone());
-        Self { region: config.region, table, objects, tenants, sealing, key_secrets }
+        Self { region: config.region, table, objects, tenants, sealing, key_secrets, tenant_keys }
     }
 
     /// Creates the table, the bucket and the key if they are not there.

@@ -6,16 +6,20 @@
 //! below the SDK, at its HTTP client.
 
 pub mod connect;
+mod encryption;
 pub mod key_secrets;
 pub mod objects;
 pub mod random;
 pub mod sealing;
 pub mod table;
 pub mod tenancy;
+pub mod tenant_keys;
 
 pub use connect::{Cloud, CloudConfig, HttpClients};
+pub use encryption::Encryption;
 pub use key_secrets::{KeySecrets, SealedSecret};
 pub use objects::{Objects, PresignHost};
 pub use sealing::SealingKeys;
 pub use table::Table;
 pub use tenancy::{Mode, TenantRoles, TenantStorage, Tenants};
+pub use tenant_keys::TenantKeys;

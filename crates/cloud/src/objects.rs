@@ -8,13 +8,14 @@
 use std::time::Duration;
 
 use aws_sdk_s3::Client;
-use aws_sdk_s3::error::{DisplayErrorContext, SdkError};
+use aws_sdk_s3::error::{DisplayErrorContext, ProvideErrorMetadata, SdkError};
 use aws_sdk_s3::presigning::PresigningConfig;
 use aws_sdk_s3::primitives::ByteStream;
-use aws_sdk_s3::types::{CompletedMultipartUpload, CompletedPart};
+use aws_sdk_s3::types::{CompletedMultipartUpload, CompletedPart, ServerSideEncryption};
 use bytes::Bytes;
 use ironwharf_model::{AccountId, Error, Result};
 
+use crate::Encryption;
 use crate::table::UploadPart;
 
 /// How long a presigned URL works: long enough to start the download of a
@@ -82,11 +83,15 @@ impl Objects {
     }
 
     /// Writes a whole object.
-    pub async fn put(&self, key: &str, bytes: Bytes) -> Result<()> {
+    pub async fn put(&self, key: &str, bytes: Bytes, encryption: &Encryption) -> Result<()> {
+        let sealed = Sealed::of(encryption);
         self.client
             .put_object()
             .bucket(&self.bucket)
             .key(key)
+            .set_server_side_encryption(sealed.algorithm)
+            .set_ssekms_key_id(sealed.key)
+            .set_bucket_key_enabled(sealed.bucket_key)
             .body(ByteStream::from(bytes))
             .customize()
             .disable_payload_signing()
@@ -97,8 +102,18 @@ impl Objects {
     }
 
     /// Starts an object that is written in parts; its id.
-    pub async fn start_parts(&self, key: &str) -> Result<String> {
-        let started = self.client.create_multipart_upload().bucket(&self.bucket).key(key).send().await;
+    pub async fn start_parts(&self, key: &str, encryption: &Encryption) -> Result<String> {
+        let sealed = Sealed::of(encryption);
+        let started = self
+            .client
+            .create_multipart_upload()
+            .bucket(&self.bucket)
+            .key(key)
+            .set_server_side_encryption(sealed.algorithm)
+            .set_ssekms_key_id(sealed.key)
+            .set_bucket_key_enabled(sealed.bucket_key)
+            .send()
+            .await;
         let started = started.map_err(|error| service_error("CreateMultipartUpload", &error))?;
         started.upload_id.ok_or_else(|| Error::internal("S3 CreateMultipartUpload gave no id"))
     }
@@ -200,10 +215,46 @@ impl Objects {
     }
 }
 
-/// A fault of S3, for the log.
+/// What S3 is asked to encrypt with. For AES-256 nothing is asked: the bucket
+/// has a default.
+#[derive(Default)]
+struct Sealed {
+    algorithm: Option<ServerSideEncryption>,
+    key: Option<String>,
+    bucket_key: Option<bool>,
+}
+
+impl Sealed {
+    fn of(encryption: &Encryption) -> Self {
+        match encryption {
+            Encryption::Aes256 => Self::default(),
+            // With a key of the bucket's, S3 asks KMS once for many objects.
+            Encryption::Kms { key } => {
+                Self { algorithm: Some(ServerSideEncryption::AwsKms), key: Some(key.clone()), bucket_key: Some(true) }
+            }
+            // S3 has no such key for two layers.
+            Encryption::KmsDsse { key } => {
+                Self { algorithm: Some(ServerSideEncryption::AwsKmsDsse), key: Some(key.clone()), bucket_key: None }
+            }
+        }
+    }
+}
+
+/// A fault of S3, for the log; or what KMS says of a key that S3 was to use,
+/// for the caller.
 fn service_error<E>(operation: &str, error: &SdkError<E>) -> Error
 where
     E: std::error::Error + Send + Sync + 'static,
+    SdkError<E>: ProvideErrorMetadata,
 {
+    let (code, message) = (error.code().unwrap_or_default(), error.message().unwrap_or_default());
+    if let Some(code) = code.strip_prefix("KMS.") {
+        return Error::Kms { code: code.to_owned(), message: message.to_owned() };
+    }
+    // The message names the deployment's own role; the caller has no use for it.
+    if code == "AccessDenied" && message.contains(" kms:") {
+        let message = "The registry may not use the repository's key".to_owned();
+        return Error::Kms { code: "AccessDeniedException".to_owned(), message };
+    }
     Error::internal(format!("S3 {operation} failed: {}", DisplayErrorContext(error)))
 }

@@ -10,6 +10,7 @@ use ironwharf_registry::{EgressRules, RateLimits, RegistryHost};
 use crate::account::AccountArgs;
 use crate::audit::AuditArgs;
 use crate::credentials::{self, Endpoint, Format};
+use crate::key::KeyArgs;
 use crate::logging::{self, LogFormat};
 use crate::login_password;
 use crate::server::{ServeOptions, serve};
@@ -53,6 +54,8 @@ enum Command {
     LoginPassword(LoginPasswordArgs),
     /// Make, list, suspend and delete accounts (tenants)
     Account(AccountArgs),
+    /// Make, list, disable and enable the encryption keys of accounts
+    Key(KeyArgs),
     /// Show who changed what, and who was refused
     Audit(AuditArgs),
 }
@@ -225,6 +228,7 @@ impl Cli {
             }
             Some(Command::Audit(arguments)) => print(&runtime()?.block_on(arguments.run())?),
             Some(Command::Account(arguments)) => print(&runtime()?.block_on(arguments.run())?),
+            Some(Command::Key(arguments)) => print(&runtime()?.block_on(arguments.run())?),
         }
     }
 }

@@ -11,6 +11,7 @@ pub mod cli;
 pub mod counting;
 pub mod credentials;
 pub mod embedded;
+mod key;
 pub mod logging;
 pub mod login_password;
 pub mod regions;

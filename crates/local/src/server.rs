@@ -246,7 +246,7 @@ impl Server {
         recorder.abort();
         behind(app.flush_pulls()).await;
         // Whoever opens the folder next finds it free.
-        let _ = tokio::join!(worker, recorder);
+        let _ = recorder.await;
     }
 }
 

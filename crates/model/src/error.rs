@@ -437,6 +437,8 @@ pub enum Error {
     /// The encryption key cannot be used.
     #[error("{message}")]
     Kms {
+        /// KMS's name for it, such as `DisabledException`.
+        code: String,
         /// Why.
         message: String,
     },

@@ -7,13 +7,13 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use ironwharf_cloud::Table;
-use ironwharf_cloud::table::{FirstPolicies, NewTemplate, Repository};
+use ironwharf_cloud::table::{FirstPolicies, NewTemplate, Repository, RepositoryKey};
 use ironwharf_model::{AccountId, Error, RepositoryName, Result, TemplatePrefix};
 use ironwharf_wire::ecr::shapes::RCTAppliedFor;
 
+use crate::encryption::encryption_of_template;
 use crate::expiring::Expiring;
 use crate::jobs::lifecycle;
-use crate::ops::repositories::encryption_of_template;
 use crate::region::RegionState;
 use crate::repositories::{id as repository_id, with_defaults};
 
@@ -82,19 +82,21 @@ impl RegionState {
         template: NewTemplate,
         now_ms: i64,
     ) -> Result<Arc<Repository>> {
-        let encryption = encryption_of_template(&template.encryption).map_err(|error| match error {
-            Error::Internal(_) => error,
-            reason => Error::TemplateNotApplicable {
-                repository: repository_id(account, name),
-                prefix: template.given_prefix.clone(),
-                reason: reason.to_string(),
-            },
-        })?;
+        let encryption =
+            encryption_of_template(self, account, &template.encryption).await.map_err(|error| match error {
+                Error::Internal(_) => error,
+                reason => Error::TemplateNotApplicable {
+                    repository: repository_id(account, name),
+                    prefix: template.given_prefix.clone(),
+                    reason: reason.to_string(),
+                },
+            })?;
+        let defaults = with_defaults(account, name, now_ms);
         let repository = Repository {
+            key: RepositoryKey { encryption, ..defaults.key.clone() },
             mutability: template.mutability,
             labels: template.labels,
-            encryption,
-            ..with_defaults(account, name, now_ms)
+            ..defaults
         };
         let work = lifecycle::work(&repository.key, now_ms / 1000)?;
         let policies = FirstPolicies {

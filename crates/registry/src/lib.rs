@@ -19,6 +19,7 @@ pub mod config;
 mod creation_templates;
 mod delete_image;
 mod egress;
+mod encryption;
 mod expiring;
 pub mod identity;
 mod jobs;

@@ -5,7 +5,7 @@
 //! It begins with the first request that is allowed, and remembers that it has,
 //! so that a template which is deleted stays deleted.
 
-use ironwharf_cloud::table::{Encryption, NewTemplate};
+use ironwharf_cloud::table::{NewTemplate, TemplateEncryption};
 use ironwharf_model::{AccountId, Result, TagMutability, TemplatePrefix};
 use ironwharf_wire::ecr::shapes::{EncryptionType, RCTAppliedFor};
 
@@ -32,7 +32,7 @@ fn first_template(now_ms: i64) -> NewTemplate {
         description: Some("Creates a repository when an image is pushed to it".to_owned()),
         applied_for: vec![RCTAppliedFor::CreateOnPush.as_str().to_owned()],
         mutability: TagMutability::default(),
-        encryption: Encryption { encryption_type, kms_key: None },
+        encryption: TemplateEncryption { encryption_type, kms_key: None },
         labels: std::collections::BTreeMap::new(),
         repository_policy: None,
         lifecycle_policy: None,

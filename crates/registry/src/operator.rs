@@ -1,8 +1,10 @@
-//! The operator's API: accounts. AWS JSON 1.1, signed for the service
+//! The operator's API: accounts, and the keys of tenants. AWS JSON 1.1, signed for the service
 //! `ironwharf`.
 //!
 //! Invariant: only principals of the operator's own account get through, and
 //! only where their policies allow the `ironwharf:` action.
+
+mod keys;
 
 use ironwharf_cloud::table::identity::{AccountRecord, AccountStatus, Change, RoleRecord, Stored, UserRecord};
 use ironwharf_cloud::{Mode, random};
@@ -127,10 +129,14 @@ struct Call<'a> {
 /// The operations, by name.
 pub const SERVED: &[&str] = &[
     "CreateAccount",
+    "CreateKey",
     "CreateRootAccessKey",
     "DeleteAccount",
     "DescribeAccount",
+    "DisableKey",
+    "EnableKey",
     "ListAccounts",
+    "ListKeys",
     "LookupEvents",
     "ResumeAccount",
     "RevokeSessions",
@@ -169,7 +175,11 @@ impl Call<'_> {
             "CreateAccount" => encode(&call.create(decode(body)?).await?),
             "CreateRootAccessKey" => encode(&call.create_root_key(decode(body)?).await?),
             "DeleteAccount" => encode(&call.delete(decode(body)?).await?),
+            "CreateKey" => encode(&call.create_key(decode(body)?).await?),
             "DescribeAccount" => encode(&call.describe(decode(body)?).await?),
+            "DisableKey" => encode(&call.set_key(decode(body)?, false).await?),
+            "EnableKey" => encode(&call.set_key(decode(body)?, true).await?),
+            "ListKeys" => encode(&call.list_keys(decode(body)?).await?),
             "ListAccounts" => encode(&call.list(&decode(body)?).await?),
             "ResumeAccount" => encode(&call.set_status(decode(body)?, AccountStatus::Active).await?),
             "RevokeSessions" => encode(&call.revoke(decode(body)?).await?),

@@ -264,7 +264,7 @@ async fn check_blobs(request: &Push<'_>, manifest: &Manifest, attempt: &Attempt)
                 None => missing.push(layer.digest.to_string()),
                 Some(blob) if blob.state == BlobState::Condemned => {
                     // Whether or not it worked, what counts is the state after it.
-                    request.permit.table()?.resurrect_blob(account, &layer.digest, blob).await?;
+                    request.permit.table()?.resurrect_blob(request.repository, &layer.digest, blob).await?;
                     wanted.push(layer.digest.clone());
                 }
                 Some(blob) => check_size(manifest, &layer.digest, blob.size_bytes)?,
@@ -293,7 +293,7 @@ async fn store_large_manifest(request: &Push<'_>, attempt: &mut Attempt) -> Resu
     let is_inline = matches!(attempt.image.manifest, StoredManifest::Inline(_));
     if request.bytes.len() > INLINE_MANIFEST_BYTES && is_inline {
         let object = Objects::new_key(&request.repository.account);
-        request.permit.objects()?.put(&object, request.bytes.clone()).await?;
+        request.permit.objects()?.put(&object, request.bytes.clone(), &request.repository.encryption).await?;
         attempt.image.manifest = StoredManifest::Object(object);
     }
     Ok(())

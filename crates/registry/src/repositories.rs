@@ -4,8 +4,8 @@ use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::{Duration, Instant};
 
-use ironwharf_cloud::Table;
-use ironwharf_cloud::table::{Encryption, FirstPolicies, Incarnation, Repository, RepositoryChange, RepositoryKey};
+use ironwharf_cloud::table::{FirstPolicies, Incarnation, Repository, RepositoryChange, RepositoryKey};
+use ironwharf_cloud::{Encryption, Table};
 use ironwharf_model::error::RepositoryId;
 use ironwharf_model::{AccountId, Error, RepositoryName, Result, TagMutability};
 
@@ -182,11 +182,15 @@ impl RegionState {
 /// A repository with ECR's defaults: mutable tags, no scan on push, AES-256.
 pub(crate) fn with_defaults(account: &AccountId, name: &RepositoryName, now_ms: i64) -> Repository {
     Repository {
-        key: RepositoryKey { account: account.clone(), name: name.clone(), incarnation: Incarnation::random() },
+        key: RepositoryKey {
+            account: account.clone(),
+            name: name.clone(),
+            incarnation: Incarnation::random(),
+            encryption: Encryption::Aes256,
+        },
         created_at_ms: now_ms,
         mutability: TagMutability::default(),
         scan_on_push: false,
-        encryption: Encryption { encryption_type: "AES256".to_owned(), kms_key: None },
         labels: BTreeMap::new(),
         revision: 0,
     }

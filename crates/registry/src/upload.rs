@@ -9,10 +9,10 @@
 use std::collections::VecDeque;
 
 use bytes::{Bytes, BytesMut};
-use ironwharf_cloud::Objects;
 use ironwharf_cloud::table::{
     Acquired, FinishedUpload, LeasedUpload, RepositoryKey, UploadPart, UploadRecord, UploadState,
 };
+use ironwharf_cloud::{Encryption, Objects};
 use ironwharf_model::{AccountId, Algorithm, Digest, Error, Result};
 use ironwharf_wire::range::ByteRange;
 use ironwharf_wire::seal::UploadOwner;
@@ -75,7 +75,7 @@ pub(crate) async fn whole(
     digest: &Digest,
     body: &mut Body,
 ) -> Result<Finished> {
-    let mut writer = ObjectWriter::new(permit, Hasher::new(digest.algorithm()))?;
+    let mut writer = ObjectWriter::new(permit, repository, Hasher::new(digest.algorithm()))?;
     let written = writer.write_whole(digest, body).await?;
     finish(permit, repository, digest, &written, None).await?;
     Ok(Finished { digest: digest.clone(), size_bytes: Some(written.size_bytes) })
@@ -200,7 +200,7 @@ impl<'a> Upload<'a> {
     /// Goes on where a record stopped.
     async fn resume(&self, record: &UploadRecord) -> Result<ObjectWriter> {
         let hasher = Hasher::resume(&record.hash_state)?;
-        let mut writer = ObjectWriter::new(self.permit, hasher)?;
+        let mut writer = ObjectWriter::new(self.permit, self.repository, hasher)?;
         writer.multipart.clone_from(&record.multipart);
         writer.parts.clone_from(&record.parts);
         writer.next_part = record.parts.iter().map(|part| part.number).max().unwrap_or(0) + 1;
@@ -233,7 +233,7 @@ impl<'a> Upload<'a> {
     /// its end, so a failed attempt can be repeated.
     async fn finish_whole(&self, digest: &Digest, range: Option<ByteRange>, body: &mut Body) -> Result<Finished> {
         self.check_range(range, 0)?;
-        let mut writer = ObjectWriter::new(self.permit, Hasher::new(digest.algorithm()))?;
+        let mut writer = ObjectWriter::new(self.permit, self.repository, Hasher::new(digest.algorithm()))?;
         let written = writer.write_whole(digest, body).await?;
         let upload = FinishedUpload { id: self.id, lease: None };
         if finish(self.permit, self.repository, digest, &written, Some(&upload)).await? {
@@ -442,6 +442,7 @@ fn compare(declared: &Digest, actual: &Digest) -> Result<()> {
 struct ObjectWriter {
     objects: Objects,
     account: AccountId,
+    encryption: Encryption,
     hasher: Hasher,
     /// Bytes that are not written yet.
     waiting: VecDeque<Bytes>,
@@ -456,10 +457,11 @@ struct ObjectWriter {
 }
 
 impl ObjectWriter {
-    fn new(permit: &Permit, hasher: Hasher) -> Result<Self> {
+    fn new(permit: &Permit, repository: &RepositoryKey, hasher: Hasher) -> Result<Self> {
         Ok(Self {
             objects: permit.objects()?.clone(),
-            account: permit.registry().clone(),
+            account: repository.account.clone(),
+            encryption: repository.encryption.clone(),
             hasher,
             waiting: VecDeque::new(),
             waiting_bytes: 0,
@@ -567,7 +569,7 @@ impl ObjectWriter {
     async fn put_waiting(&mut self) -> Result<String> {
         let object = Objects::new_key(&self.account);
         let bytes = self.take(self.waiting_bytes);
-        self.objects.put(&object, bytes).await?;
+        self.objects.put(&object, bytes, &self.encryption).await?;
         Ok(object)
     }
 
@@ -576,7 +578,7 @@ impl ObjectWriter {
             multipart.clone()
         } else {
             let object = Objects::new_key(&self.account);
-            let id = self.objects.start_parts(&object).await?;
+            let id = self.objects.start_parts(&object, &self.encryption).await?;
             self.started_here = true;
             self.multipart.insert((object, id)).clone()
         };

@@ -215,6 +215,9 @@ pub fn aws_body(error: &Error) -> Value {
         let last = i64::try_from(*expected_byte).unwrap_or(i64::MAX) - 1;
         members.insert("lastValidByteReceived".into(), json!(last));
     }
+    if let (Error::Kms { code, .. }, Some(members)) = (error, body.as_object_mut()) {
+        members.insert("kmsError".into(), json!(code));
+    }
     body
 }
 

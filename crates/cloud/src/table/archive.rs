@@ -184,7 +184,7 @@ impl Table {
     /// Whether an image of the repository that needs a layer is active, or all
     /// of them are archived; `None` if no image needs it.
     pub async fn layer_status(&self, repository: &RepositoryKey, layer: &Digest) -> Result<Option<ImageStatus>> {
-        let partition = blob_partition(&repository.account, layer);
+        let partition = blob_partition(repository, layer);
         let prefix = reference_prefix(repository);
         let mut after: Option<String> = None;
         let mut status = None;

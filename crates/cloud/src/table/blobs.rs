@@ -120,14 +120,14 @@ impl Table {
         let mut keys = vec![repository_key.clone()];
         for digest in digests {
             keys.push(Key::LayerLink { repository, digest });
-            keys.push(Key::Blob { account, digest });
+            keys.push(Key::Blob { repository, digest });
         }
         let found = self.get_all(&keys).await?;
         let stored = found.item(&repository_key).map(|item| Repository::from_item(account, name, item)).transpose()?;
         let layers = digests.iter().map(|digest| {
             let link = found.item(&Key::LayerLink { repository, digest });
             let unlinking = link.is_some_and(|link| link.contains_key("unlinking"));
-            let blob = found.item(&Key::Blob { account, digest }).map(BlobRecord::from_item).transpose()?;
+            let blob = found.item(&Key::Blob { repository, digest }).map(BlobRecord::from_item).transpose()?;
             let archive_mark = match link {
                 Some(link) => link.read_optional_string("archive_mark")?.map(str::to_owned),
                 None => None,
@@ -167,12 +167,12 @@ impl Table {
     }
 
     /// Takes a blob back from the collector; `false` if it was too late.
-    pub async fn resurrect_blob(&self, account: &AccountId, digest: &Digest, blob: &BlobRecord) -> Result<bool> {
+    pub async fn resurrect_blob(&self, repository: &RepositoryKey, digest: &Digest, blob: &BlobRecord) -> Result<bool> {
         let updated = self
             .client
             .update_item()
             .table_name(&self.name)
-            .set_key(Some(attributes::key(&Key::Blob { account, digest })))
+            .set_key(Some(attributes::key(&Key::Blob { repository, digest })))
             .update_expression("SET blob_state = :live ADD ver :one")
             .condition_expression("blob_state = :condemned AND ver = :ver AND #object = :object")
             .expression_attribute_names("#object", "object")
@@ -212,9 +212,9 @@ impl Table {
         for _ in 0..8 {
             let mut writes = vec![
                 if alive {
-                    self.keep_blob(account, digest, now_s)?
+                    self.keep_blob(repository, digest, now_s)?
                 } else {
-                    self.new_blob(account, digest, object, size_bytes, now_s)?
+                    self.new_blob(repository, digest, object, size_bytes, now_s)?
                 },
                 self.put_link(repository, digest, size_bytes)?,
             ];
@@ -249,7 +249,7 @@ impl Table {
 
     fn new_blob(
         &self,
-        account: &AccountId,
+        repository: &RepositoryKey,
         digest: &Digest,
         object: &str,
         size_bytes: u64,
@@ -257,7 +257,7 @@ impl Table {
     ) -> Result<TransactWriteItem> {
         let update = Update::builder()
             .table_name(&self.name)
-            .set_key(Some(attributes::key(&Key::Blob { account, digest })))
+            .set_key(Some(attributes::key(&Key::Blob { repository, digest })))
             .update_expression(
                 "SET blob_state = :live, #object = :object, size_bytes = :size, review_at = :review ADD ver :one",
             )
@@ -275,10 +275,10 @@ impl Table {
         Ok(TransactWriteItem::builder().update(update).build())
     }
 
-    fn keep_blob(&self, account: &AccountId, digest: &Digest, now_s: i64) -> Result<TransactWriteItem> {
+    fn keep_blob(&self, repository: &RepositoryKey, digest: &Digest, now_s: i64) -> Result<TransactWriteItem> {
         let update = Update::builder()
             .table_name(&self.name)
-            .set_key(Some(attributes::key(&Key::Blob { account, digest })))
+            .set_key(Some(attributes::key(&Key::Blob { repository, digest })))
             .update_expression("SET review_at = :review")
             .condition_expression("attribute_exists(pk) AND blob_state <> :dead")
             .expression_attribute_values(":dead", string(BlobState::Dead.as_str()))
@@ -321,13 +321,20 @@ impl Table {
         self.put_all(vec![link_item(repository, digest, size_bytes)]).await
     }
 
-    /// Repositories that hold a blob, for a mount that names none. At most `limit`.
-    pub async fn holders_of(&self, account: &AccountId, digest: &Digest, limit: usize) -> Result<Vec<RepositoryKey>> {
-        let page = self.query_sorted(&blob_partition(account, digest), LAYER_LINK, None, limit, None).await?;
+    /// Repositories that hold a blob in the encryption of `repository`, for a
+    /// mount that names none. At most `limit`.
+    pub async fn holders_of(
+        &self,
+        repository: &RepositoryKey,
+        digest: &Digest,
+        limit: usize,
+    ) -> Result<Vec<RepositoryKey>> {
+        let RepositoryKey { account, encryption, .. } = repository;
+        let page = self.query_sorted(&blob_partition(repository, digest), LAYER_LINK, None, limit, None).await?;
         let holders = page.items.iter().filter(|item| !item.contains_key("unlinking")).map(|item| {
             let name = RepositoryName::parse(item.read_string("repository")?).map_err(Error::internal)?;
             let incarnation = Incarnation::from_stored(item.read_string("incarnation")?);
-            Ok(RepositoryKey { account: account.clone(), name, incarnation })
+            Ok(RepositoryKey { account: account.clone(), name, incarnation, encryption: encryption.clone() })
         });
         holders.collect()
     }
@@ -335,7 +342,7 @@ impl Table {
     /// Whether an image of the repository (or a push that may still commit
     /// one) needs the blob.
     pub async fn is_referenced(&self, repository: &RepositoryKey, digest: &Digest) -> Result<bool> {
-        let partition = blob_partition(&repository.account, digest);
+        let partition = blob_partition(repository, digest);
         let page = self.query_sorted(&partition, &reference_prefix(repository), None, 1, Some("sk")).await?;
         Ok(!page.items.is_empty())
     }

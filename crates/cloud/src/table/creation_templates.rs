@@ -12,8 +12,16 @@ use super::attributes::{self, Build, Item, Read, number};
 use super::blobs::is_condition_failure;
 use super::key::{Key, template_partition};
 use super::listings::Page;
-use super::repositories::Encryption;
 use super::{Table, service_error};
+
+/// How a template wants layers encrypted.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TemplateEncryption {
+    /// `AES256`, `KMS` or `KMS_DSSE`.
+    pub encryption_type: String,
+    /// The KMS key as it was named; the managed one, if none is.
+    pub kms_key: Option<String>,
+}
 
 /// What repositories of a prefix are created with.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -28,8 +36,8 @@ pub struct NewTemplate {
     pub applied_for: Vec<String>,
     /// Whether tags can be moved.
     pub mutability: TagMutability,
-    /// How layers are encrypted; the KMS key can be left to be chosen.
-    pub encryption: Encryption,
+    /// How layers are encrypted.
+    pub encryption: TemplateEncryption,
     /// The resource tags.
     pub labels: BTreeMap<String, String>,
     /// The text of the repository's policy.
@@ -85,7 +93,7 @@ impl CreationTemplate {
             description: text("description")?,
             applied_for: owned("applied_for")?,
             mutability: mutability.map_err(Error::internal)?,
-            encryption: Encryption {
+            encryption: TemplateEncryption {
                 encryption_type: item.read_string("encryption_type")?.to_owned(),
                 kms_key: text("kms_key")?,
             },

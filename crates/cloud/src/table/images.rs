@@ -19,6 +19,7 @@ use super::attributes::{self, Build, EXPIRES, Item, Read, number, string};
 use super::key::{Key, RepositoryKey};
 use super::repositories::Repository;
 use super::{Table, Transaction, failed_condition, service_error};
+use crate::Encryption;
 
 /// A manifest of up to this many bytes is stored in its items; a larger one
 /// is an object. An item holds 400 KB.
@@ -731,12 +732,15 @@ impl Review<'_> {
     fn item(&self, account: &ironwharf_model::AccountId, now_s: i64) -> Item {
         let id = crate::random::hex::<16>();
         let shard = id.get(..1).unwrap_or("0").to_owned();
+        let encryption = self.repository.map(|repository| &repository.encryption);
         Build::new(&Key::Review { account, review: &id })
             .string("reason", self.reason)
             .optional_string("push", self.push)
             .optional_string("manifest", self.manifest.map(Digest::as_str))
             .optional_string("repository", self.repository.map(|repository| repository.name.as_str()))
             .optional_string("incarnation", self.repository.map(|repository| repository.incarnation.as_str()))
+            .optional_string("encryption_type", encryption.map(Encryption::type_name))
+            .optional_string("kms_key", encryption.and_then(Encryption::kms_key))
             .list("blobs", self.blobs.iter().map(ToString::to_string))
             .list("objects", self.objects.iter().cloned())
             .string("due_shard", format!("REVIEW#{shard}"))

@@ -8,6 +8,8 @@
 
 use ironwharf_model::{AccountId, Digest, RepositoryName, Tag, TemplatePrefix};
 
+use crate::Encryption;
+
 /// Which incarnation of a repository name something belongs to. A repository
 /// that is deleted and created again has another one, so nothing of the old
 /// can show up in the new.
@@ -43,6 +45,8 @@ pub struct RepositoryKey {
     pub name: RepositoryName,
     /// Its incarnation.
     pub incarnation: Incarnation,
+    /// How its bytes are encrypted, which is the incarnation's for good.
+    pub encryption: Encryption,
 }
 
 /// One item of the table.
@@ -61,8 +65,9 @@ pub enum Key<'a> {
     Tag { repository: &'a RepositoryKey, tag: &'a Tag },
     /// A referrer of `subject`, whether or not the subject exists.
     Referrer { repository: &'a RepositoryKey, subject: &'a Digest, digest: &'a Digest },
-    /// A blob of the account: where its bytes are, and whether they may be used.
-    Blob { account: &'a AccountId, digest: &'a Digest },
+    /// A blob of the account, in the encryption of `repository`: where its bytes
+    /// are, and whether they may be used.
+    Blob { repository: &'a RepositoryKey, digest: &'a Digest },
     /// That a repository holds a blob, and its callers may read it.
     LayerLink { repository: &'a RepositoryKey, digest: &'a Digest },
     /// That a push is about to commit, or has committed, a manifest that needs a blob.
@@ -164,14 +169,14 @@ impl Key<'_> {
             Self::Referrer { repository, subject, digest } => {
                 (repository_partition(repository), format!("{}{digest}", referrer_prefix(subject)))
             }
-            Self::Blob { account, digest } => (blob_partition(account, digest), "BLOB".to_owned()),
+            Self::Blob { repository, digest } => (blob_partition(repository, digest), "BLOB".to_owned()),
             Self::LayerLink { repository, digest } => {
-                let RepositoryKey { account, name, incarnation } = repository;
-                (blob_partition(account, digest), format!("{LAYER_LINK}{name}#{}", incarnation.as_str()))
+                let RepositoryKey { name, incarnation, .. } = repository;
+                (blob_partition(repository, digest), format!("{LAYER_LINK}{name}#{}", incarnation.as_str()))
             }
             Self::Reference { repository, blob, manifest, push } => {
                 let prefix = reference_prefix(repository);
-                (blob_partition(&repository.account, blob), format!("{prefix}{manifest}#{push}"))
+                (blob_partition(repository, blob), format!("{prefix}{manifest}#{push}"))
             }
             Self::Push { account, push } => (format!("T#{account}#P#{push}"), "PUSH".to_owned()),
             Self::Upload { account, upload } => (format!("T#{account}#U#{upload}"), "UPLOAD".to_owned()),
@@ -233,13 +238,18 @@ pub(crate) fn catalog_partition(account: &AccountId) -> String {
 
 /// The partition of everything in one incarnation of a repository.
 pub(crate) fn repository_partition(repository: &RepositoryKey) -> String {
-    let RepositoryKey { account, name, incarnation } = repository;
+    let RepositoryKey { account, name, incarnation, .. } = repository;
     format!("T#{account}#R#{name}#{}", incarnation.as_str())
 }
 
-/// The partition of one blob: its state, its links and its references.
-pub(crate) fn blob_partition(account: &AccountId, digest: &Digest) -> String {
-    format!("T#{account}#B#{digest}")
+/// The partition of one blob in the encryption of a repository: its state, its
+/// links and its references.
+pub(crate) fn blob_partition(repository: &RepositoryKey, digest: &Digest) -> String {
+    let RepositoryKey { account, encryption, .. } = repository;
+    match encryption.scope() {
+        None => format!("T#{account}#B#{digest}"),
+        Some(scope) => format!("T#{account}#B#{digest}#{scope}"),
+    }
 }
 
 /// Sort key prefix of the references to a blob from one repository.
@@ -267,7 +277,8 @@ mod tests {
         for name in ["tags", "blobs/uploads", "tags/x"] {
             let name = RepositoryName::parse(name).expect("name");
             let incarnation = Incarnation::random();
-            let repository = RepositoryKey { account: account.clone(), name: name.clone(), incarnation };
+            let encryption = Encryption::Aes256;
+            let repository = RepositoryKey { account: account.clone(), name: name.clone(), incarnation, encryption };
             let keys = [
                 Key::CatalogEntry { account: &account, name: &name },
                 Key::Repository { account: &account, name: &name },
@@ -288,8 +299,28 @@ mod tests {
                 assert!(seen.insert(encoded), "{key:?} is the key of another item");
             }
         }
+        let repository = |encryption: Encryption| RepositoryKey {
+            account: account.clone(),
+            name: RepositoryName::parse("same").expect("name"),
+            incarnation: Incarnation::from_stored("0011223344556677"),
+            encryption,
+        };
+        let (plain, sealed, twice, other) = (
+            repository(Encryption::Aes256),
+            repository(Encryption::Kms { key: "k".to_owned() }),
+            repository(Encryption::KmsDsse { key: "k".to_owned() }),
+            repository(Encryption::Kms { key: "other".to_owned() }),
+        );
+        for repository in [&plain, &sealed, &twice, &other] {
+            for key in [
+                Key::Blob { repository, digest: &digest },
+                Key::LayerLink { repository, digest: &digest },
+                Key::Reference { repository, blob: &digest, manifest: &digest, push: "p" },
+            ] {
+                assert!(seen.insert(key.encode()), "{key:?} is the key of another item");
+            }
+        }
         for key in [
-            Key::Blob { account: &account, digest: &digest },
             Key::Push { account: &account, push: "x" },
             Key::Upload { account: &account, upload: "x" },
             Key::Review { account: &account, review: "x" },

@@ -8,7 +8,7 @@
 //! | manifest bytes | same | `M#<digest>` | |
 //! | tag | same | `T#<tag>` | |
 //! | referrer | same | `S#<subject>#<digest>` | |
-//! | blob | `T#<account>#B#<digest>` | `BLOB` | |
+//! | blob | `T#<account>#B#<digest>`, with `#<encryption>` if it is under a KMS key | `BLOB` | |
 //! | layer link | same | `LINK#<repository>#<incarnation>` | |
 //! | reference | same | `REF#<incarnation>#<manifest>#<push>` | |
 //! | push | `T#<account>#P#<push>` | `PUSH` | 30 days |
@@ -75,7 +75,7 @@ use ironwharf_model::{Error, Result};
 use attributes::{EXPIRES, Item, PARTITION, SORT};
 pub use audit::{AuditRecord, PendingAudit, audit_position};
 pub use blobs::{BlobRecord, BlobState, LayerState};
-pub use creation_templates::{CreationTemplate, NewTemplate};
+pub use creation_templates::{CreationTemplate, NewTemplate, TemplateEncryption};
 pub use images::{
     Commit, CommitConflict, INLINE_MANIFEST_BYTES, ImageRecord, NewImage, PushState, StoredManifest, TagRecord,
 };
@@ -86,7 +86,7 @@ pub use lifecycle::{
 pub use listings::{ListedTag, Page, ReferrerRecord};
 pub use pull_times::PullTimeExclusions;
 pub use registries::Registry;
-pub use repositories::{Encryption, FirstPolicies, Repository, RepositoryChange};
+pub use repositories::{FirstPolicies, Repository, RepositoryChange};
 pub use sealing_keys::WrappedKey;
 pub use uploads::{Acquired, FinishedUpload, LeasedUpload, UploadPart, UploadRecord, UploadState};
 pub use work::{LeasedWork, Work, WorkKind, WorkPlace};

@@ -13,21 +13,13 @@ use super::key::{Incarnation, Key, RepositoryKey, catalog_partition};
 use super::listings::Page;
 use super::work::Work;
 use super::{Table, Transaction, service_error};
+use crate::Encryption;
 
 /// How long a repository stays closed if whoever closed it is gone.
 const CLOSED_SECONDS: i64 = 30;
 
 /// That nobody is looking whether a repository is empty.
 const IS_OPEN: &str = "(attribute_not_exists(closing) OR closed_until < :now)";
-
-/// How the layers of a repository are encrypted at rest (`encryptionConfiguration`).
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Encryption {
-    /// `AES256`, `KMS` or `KMS_DSSE`.
-    pub encryption_type: String,
-    /// The key's ARN for the KMS types.
-    pub kms_key: Option<String>,
-}
 
 /// A repository and its settings.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -40,8 +32,6 @@ pub struct Repository {
     pub mutability: TagMutability,
     /// Whether images are scanned when pushed.
     pub scan_on_push: bool,
-    /// How layers are encrypted.
-    pub encryption: Encryption,
     /// The resource tags.
     pub labels: BTreeMap<String, String>,
     /// How often its settings have been changed.
@@ -77,8 +67,8 @@ impl Repository {
             .string("mutability", self.mutability.as_str())
             .list("mutability_filters", self.mutability.filters().iter().cloned())
             .boolean("scan_on_push", self.scan_on_push)
-            .string("encryption_type", &self.encryption.encryption_type)
-            .optional_string("kms_key", self.encryption.kms_key.as_deref())
+            .string("encryption_type", self.key.encryption.type_name())
+            .optional_string("kms_key", self.key.encryption.kms_key())
             .map("labels", &self.labels)
             .number("revision", self.revision)
             .item()
@@ -91,14 +81,14 @@ impl Repository {
                 account: account.clone(),
                 name: name.clone(),
                 incarnation: Incarnation::from_stored(item.read_string("incarnation")?),
+                encryption: Encryption::from_stored(
+                    item.read_string("encryption_type")?,
+                    item.read_optional_string("kms_key")?,
+                )?,
             },
             created_at_ms: item.read_number("created_at_ms")?,
             mutability: TagMutability::parse(item.read_string("mutability")?, filters).map_err(Error::internal)?,
             scan_on_push: item.read_boolean("scan_on_push")?,
-            encryption: Encryption {
-                encryption_type: item.read_string("encryption_type")?.to_owned(),
-                kms_key: item.read_optional_string("kms_key")?.map(str::to_owned),
-            },
             labels: item.read_map("labels")?,
             // Those of the first version have none.
             revision: item.read_optional_number("revision")?.unwrap_or(0),
@@ -158,7 +148,7 @@ impl Table {
         key: &RepositoryKey,
         change: RepositoryChange<'_>,
     ) -> Result<Option<Repository>> {
-        let RepositoryKey { account, name, incarnation } = key;
+        let RepositoryKey { account, name, incarnation, .. } = key;
         let update = self
             .client
             .update_item()
@@ -204,7 +194,7 @@ impl Table {
     /// emptiness can be looked at and acted on. `false` if it is gone, or if
     /// another request is doing the same.
     pub async fn close_repository(&self, key: &RepositoryKey, closing: &str, now_s: i64) -> Result<bool> {
-        let RepositoryKey { account, name, incarnation } = key;
+        let RepositoryKey { account, name, incarnation, .. } = key;
         let closed = self
             .client
             .update_item()
@@ -256,7 +246,7 @@ impl Table {
         purge: &Work,
         now_s: i64,
     ) -> Result<bool> {
-        let RepositoryKey { account, name, incarnation } = key;
+        let RepositoryKey { account, name, incarnation, .. } = key;
         let delete = |key: Key<'_>| {
             Delete::builder()
                 .table_name(&self.name)
@@ -284,7 +274,7 @@ impl Table {
     /// The condition of a commit: the repository is there, this incarnation,
     /// and open.
     pub(super) fn repository_is_open(&self, key: &RepositoryKey, now_s: i64) -> Result<TransactWriteItem> {
-        let RepositoryKey { account, name, incarnation } = key;
+        let RepositoryKey { account, name, incarnation, .. } = key;
         let check = ConditionCheck::builder()
             .table_name(&self.name)
             .set_key(Some(attributes::key(&Key::Repository { account, name })))

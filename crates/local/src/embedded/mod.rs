@@ -264,8 +264,8 @@ impl Inner {
             sessions: Arc::clone(&self.sessions),
             roles: Arc::new(roles::Roles::open(region, &self.account)?),
         };
-        let (s3, objects) = s3::open(&dir, gate.clone())?;
         let keys = kms::Keys::open(&dir.join("kms.sqlite"), &self.root_key, region, self.account.as_str())?;
+        let (s3, objects) = s3::open(&dir, gate.clone(), keys.clone())?;
         folder::sync(&dir)?;
         Ok(RegionServices {
             dynamodb: connector::json_client(tables.clone(), gate.clone()),

@@ -44,6 +44,15 @@ pub(super) struct Access {
     pub(super) resource: String,
     /// The partition keys of the items (`dynamodb:LeadingKeys`).
     pub(super) leading_keys: Option<Vec<String>>,
+    /// Condition keys of this access, with their values.
+    pub(super) conditions: Vec<(String, String)>,
+}
+
+impl Access {
+    /// Access without condition keys of its own.
+    pub(super) fn new(action: &str, resource: &str) -> Self {
+        Self { action: action.to_owned(), resource: resource.to_owned(), leading_keys: None, conditions: Vec::new() }
+    }
 }
 
 impl Roles {
@@ -53,9 +62,11 @@ impl Roles {
         let names = |name: &str| match name {
             "Table.Arn" => Some(format!("arn:{partition}:dynamodb:{region}:{account}:table/{TABLE}")),
             "Bucket.Arn" => Some(format!("arn:{partition}:s3:::{BUCKET_PREFIX}{region}")),
-            // Objects are in files here, which no key encrypts.
+            // There is no such key here: nothing is encrypted that is not asked for.
             "BlobKey.Arn" => Some(format!("arn:{partition}:kms:{region}:{account}:key/none")),
             "AWS::Region" => Some(region.to_owned()),
+            "AWS::Partition" => Some(partition.to_owned()),
+            "AWS::AccountId" => Some(account.to_string()),
             _ => None,
         };
         let policy = |mode: Mode, text: &str| {
@@ -120,6 +131,9 @@ impl Roles {
             let mut context = context.clone();
             if let Some(keys) = &access.leading_keys {
                 context.insert_list("dynamodb:LeadingKeys", keys.iter().cloned());
+            }
+            for (key, value) in &access.conditions {
+                context.insert(key, value);
             }
             let request = Request {
                 requester,

@@ -3,6 +3,7 @@
 //! Nobody can see it any more: its incarnation is gone, and a repository of the
 //! same name has another one. What is left is storage.
 
+use ironwharf_cloud::Encryption;
 use ironwharf_cloud::table::{Incarnation, RepositoryKey, Work, WorkKind};
 use ironwharf_model::{Error, RepositoryName, Result};
 use serde::{Deserialize, Serialize};
@@ -14,12 +15,26 @@ use super::{Job, Step};
 struct Deleted {
     repository: String,
     incarnation: String,
+    #[serde(default = "aes_256")]
+    encryption_type: String,
+    #[serde(default)]
+    kms_key: Option<String>,
+}
+
+/// That of repositories deleted before there was another.
+fn aes_256() -> String {
+    Encryption::Aes256.type_name().to_owned()
 }
 
 /// The work that a deletion leaves.
 pub(crate) fn work(key: &RepositoryKey, now_s: i64) -> Result<Work> {
-    let RepositoryKey { account, name, incarnation } = key;
-    let deleted = Deleted { repository: name.to_string(), incarnation: incarnation.as_str().to_owned() };
+    let RepositoryKey { account, name, incarnation, encryption } = key;
+    let deleted = Deleted {
+        repository: name.to_string(),
+        incarnation: incarnation.as_str().to_owned(),
+        encryption_type: encryption.type_name().to_owned(),
+        kms_key: encryption.kms_key().map(str::to_owned),
+    };
     Ok(Work {
         account: account.clone(),
         kind: WorkKind::Purge,
@@ -35,6 +50,7 @@ pub(super) async fn step(job: &Job<'_>) -> Result<Step> {
         account: job.work.account.clone(),
         name: RepositoryName::parse(&deleted.repository).map_err(Error::internal)?,
         incarnation: Incarnation::from_stored(&deleted.incarnation),
+        encryption: Encryption::from_stored(&deleted.encryption_type, deleted.kms_key.as_deref())?,
     };
     let now_s = job.now.unix_timestamp();
     if job.storage.table.purge_repository_page(&key, now_s).await? {

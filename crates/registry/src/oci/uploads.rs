@@ -59,7 +59,7 @@ async fn mount_blob(call: &Call<'_>, query: &Query<'_>, to: &Repository, digest:
     let candidates: Vec<RepositoryName> = if let Some(name) = query.one("from").map_err(|error| query_error(&error))? {
         RepositoryName::parse(name).into_iter().collect()
     } else {
-        let holders = table.holders_of(account, digest, MOUNT_CANDIDATES).await?;
+        let holders = table.holders_of(&to.key, digest, MOUNT_CANDIDATES).await?;
         holders.into_iter().map(|holder| holder.name).collect()
     };
     for name in candidates {
@@ -69,6 +69,8 @@ async fn mount_blob(call: &Call<'_>, query: &Query<'_>, to: &Repository, digest:
         }
         let read = |key: RepositoryKey| async move { table.layers(&key, std::slice::from_ref(digest)).await };
         let layers = match region.read_in(table, account, &name, read).await {
+            // Bytes are shared only between repositories of the same type and key.
+            Ok((from, _)) if from.key.encryption != to.key.encryption => continue,
             Ok((_, layers)) => layers,
             Err(Error::RepositoryNotFound(_)) => continue,
             Err(error) => return Err(error),

@@ -6,7 +6,7 @@
 
 use std::collections::BTreeSet;
 
-use ironwharf_cloud::table::{CreationTemplate, Encryption, NewTemplate};
+use ironwharf_cloud::table::{CreationTemplate, NewTemplate, TemplateEncryption};
 use ironwharf_model::error::quoted;
 use ironwharf_model::{AccountId, Error, Result, TagMutability, TemplatePrefix};
 use ironwharf_policy::iam::PolicyKind;
@@ -21,11 +21,12 @@ use ironwharf_wire::ecr::shapes::{
 use ironwharf_wire::ecr::{OperationName, Timestamp};
 
 use super::paging::PageRequest;
-use super::repositories::{encryption, filters_of, labels, mutability_of};
+use super::repositories::{filters_of, labels, mutability_of};
 use super::repository_tags::tags_of;
 use super::{Call, Operation, Target, repository_policy};
 use crate::authorize::{Details, Resource};
 use crate::creation_templates::MAX_TEMPLATES;
+use crate::encryption::encryption_of;
 
 /// The characters of a lifecycle policy (quotas of ECR).
 const LIFECYCLE_POLICY_CHARACTERS: std::ops::RangeInclusive<usize> = 100..=30_720;
@@ -55,7 +56,8 @@ fn unless_empty(text: &str) -> Option<String> {
 }
 
 impl Given {
-    /// Refuses what the caller could not do to a repository of the prefix.
+    /// Refuses what the caller could not do to a repository of the prefix, and
+    /// a key that could not be used for it.
     /// (Service Authorization Reference: dependent actions of the operations.)
     async fn authorize(&self, call: &Call<'_>, prefix: &TemplatePrefix) -> Result<()> {
         let repositories = Resource::Under { account: call.permit.registry().clone(), prefix: prefix.clone() };
@@ -82,6 +84,12 @@ impl Given {
             let role = Resource::Identity { account: call.permit.registry().clone(), arn };
             call.permit.require("iam:PassRole", &role, &Details::default()).await?;
         }
+        if let Some(given) = &self.encryption {
+            // Refused now rather than when a repository is needed.
+            let kms_key = given.kms_key.as_deref().and_then(unless_empty);
+            let encryption_type = given.encryption_type;
+            encryption_of(&call.permit, Some(EncryptionConfiguration { encryption_type, kms_key })).await?;
+        }
         Ok(())
     }
 
@@ -92,12 +100,8 @@ impl Given {
         }
         if let Some(given) = &self.encryption {
             let kms_key = given.kms_key.as_deref().and_then(unless_empty);
-            // Refused now rather than when a repository is needed.
-            encryption(Some(EncryptionConfiguration {
-                encryption_type: given.encryption_type,
-                kms_key: kms_key.clone(),
-            }))?;
-            template.encryption = Encryption { encryption_type: given.encryption_type.as_str().to_owned(), kms_key };
+            let encryption_type = given.encryption_type.as_str().to_owned();
+            template.encryption = TemplateEncryption { encryption_type, kms_key };
         }
         if let Some(tags) = &self.tags {
             template.labels = labels(tags.clone())?;
@@ -237,7 +241,10 @@ impl Operation for CreateRepositoryCreationTemplate {
             description: None,
             applied_for: Vec::new(),
             mutability: TagMutability::default(),
-            encryption: Encryption { encryption_type: EncryptionType::Aes256.as_str().to_owned(), kms_key: None },
+            encryption: TemplateEncryption {
+                encryption_type: EncryptionType::Aes256.as_str().to_owned(),
+                kms_key: None,
+            },
             labels: std::collections::BTreeMap::new(),
             repository_policy: None,
             lifecycle_policy: None,

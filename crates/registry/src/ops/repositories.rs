@@ -3,19 +3,19 @@
 use std::collections::BTreeMap;
 
 use ironwharf_cloud::random;
-use ironwharf_cloud::table::{Encryption, FirstPolicies, Repository};
+use ironwharf_cloud::table::{FirstPolicies, Repository, RepositoryKey};
 use ironwharf_model::error::quoted;
 use ironwharf_model::{Error, RepositoryArn, RepositoryName, Result, TagMutability};
 use ironwharf_wire::ecr::shapes::{
     CreateRepositoryRequest, CreateRepositoryResponse, DeleteRepositoryRequest, DeleteRepositoryResponse,
-    DescribeRepositoriesRequest, DescribeRepositoriesResponse, EncryptionConfiguration, EncryptionType,
-    ImageScanningConfiguration, ImageTagMutability, ImageTagMutabilityExclusionFilter,
-    ImageTagMutabilityExclusionFilterType, Repository as RepositoryShape, Tag,
+    DescribeRepositoriesRequest, DescribeRepositoriesResponse, ImageScanningConfiguration, ImageTagMutability,
+    ImageTagMutabilityExclusionFilter, ImageTagMutabilityExclusionFilterType, Repository as RepositoryShape, Tag,
 };
 use ironwharf_wire::ecr::{OperationName, Timestamp};
 
 use super::paging::PageRequest;
 use super::{Call, Operation, Target};
+use crate::encryption::{encryption_of, shape_of};
 use crate::jobs::purge;
 use crate::repositories::{id as repository_id, not_found, with_defaults};
 
@@ -42,12 +42,14 @@ impl Operation for CreateRepository {
         let permit = &call.permit;
         let mutability = input.image_tag_mutability.unwrap_or(ImageTagMutability::Mutable);
         let scanning = input.image_scanning_configuration.and_then(|scanning| scanning.scan_on_push);
+        let defaults = with_defaults(permit.registry(), permit.repository()?, permit.caller().now_ms());
+        let encryption = encryption_of(permit, input.encryption_configuration).await?;
         let repository = Repository {
+            key: RepositoryKey { encryption, ..defaults.key.clone() },
             mutability: mutability_of(mutability, input.image_tag_mutability_exclusion_filters)?,
             scan_on_push: scanning.unwrap_or(false),
-            encryption: encryption(input.encryption_configuration)?,
             labels: labels(input.tags.unwrap_or_default())?,
-            ..with_defaults(permit.registry(), permit.repository()?, permit.caller().now_ms())
+            ..defaults
         };
         let created = permit.region().create_repository(permit.table()?, repository, FirstPolicies::default()).await?;
         Ok(CreateRepositoryResponse { repository: Some(shape(call, &created)) })
@@ -71,34 +73,6 @@ pub(super) fn filters_of(mutability: &TagMutability) -> Option<Vec<ImageTagMutab
         filter: filter.clone(),
     });
     Some(filters.collect::<Vec<_>>()).filter(|filters| !filters.is_empty())
-}
-
-/// The encryption that a creation template gives a repository now.
-pub(crate) fn encryption_of_template(template: &Encryption) -> Result<Encryption> {
-    let encryption_type = EncryptionType::parse(&template.encryption_type)
-        .ok_or_else(|| Error::internal("a template has an encryption type that does not exist"))?;
-    encryption(Some(EncryptionConfiguration { encryption_type, kms_key: template.kms_key.clone() }))
-}
-
-/// Encryption that the object store does with its own key. A key per
-/// repository is refused rather than promised.
-pub(super) fn encryption(configuration: Option<EncryptionConfiguration>) -> Result<Encryption> {
-    let Some(EncryptionConfiguration { encryption_type, kms_key }) = configuration else {
-        return Ok(Encryption { encryption_type: EncryptionType::Aes256.as_str().to_owned(), kms_key: None });
-    };
-    let parameter = "encryptionConfiguration";
-    match (encryption_type, kms_key) {
-        (EncryptionType::Aes256, None) => {
-            Ok(Encryption { encryption_type: encryption_type.as_str().to_owned(), kms_key: None })
-        }
-        (EncryptionType::Aes256, Some(_)) => {
-            Err(Error::invalid_parameter(parameter, "kmsKey cannot be used with encryptionType AES256"))
-        }
-        (EncryptionType::Kms | EncryptionType::KmsDsse, _) => Err(Error::invalid_parameter(
-            parameter,
-            format!("encryptionType {encryption_type} is not served yet; use AES256"),
-        )),
-    }
 }
 
 /// Resource tags as they are given: at most 50, each key once.
@@ -232,7 +206,6 @@ impl Operation for DeleteRepository {
 fn shape(call: &Call<'_>, repository: &Repository) -> RepositoryShape {
     let region = call.permit.caller().region();
     let (account, name) = (&repository.key.account, &repository.key.name);
-    let encryption_type = EncryptionType::parse(&repository.encryption.encryption_type);
     RepositoryShape {
         repository_arn: Some(RepositoryArn { region, account, repository: name }.to_string()),
         registry_id: Some(account.to_string()),
@@ -242,9 +215,6 @@ fn shape(call: &Call<'_>, repository: &Repository) -> RepositoryShape {
         image_tag_mutability: ImageTagMutability::parse(repository.mutability.as_str()),
         image_tag_mutability_exclusion_filters: filters_of(&repository.mutability),
         image_scanning_configuration: Some(ImageScanningConfiguration { scan_on_push: Some(repository.scan_on_push) }),
-        encryption_configuration: encryption_type.map(|encryption_type| EncryptionConfiguration {
-            encryption_type,
-            kms_key: repository.encryption.kms_key.clone(),
-        }),
+        encryption_configuration: shape_of(&repository.key.encryption),
     }
 }

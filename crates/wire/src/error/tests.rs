@@ -127,7 +127,7 @@ rows! {
     "InvalidTagParameter": Error::InvalidTagParameter { .. } =>
         Error::InvalidTagParameter { reason: "the tag key \"a\" is given twice".into() },
     "LimitExceeded": Error::LimitExceeded { .. } => Error::LimitExceeded { message: "(which limit)".into() },
-    "Kms": Error::Kms { .. } => Error::Kms { message: "(why)".into() },
+    "Kms": Error::Kms { .. } => Error::Kms { code: "DisabledException".into(), message: "(why)".into() },
     "NoSuchEntity": Error::NoSuchEntity { .. } => Error::NoSuchEntity { message: "(which, and why)".into() },
     "EntityAlreadyExists": Error::EntityAlreadyExists { .. } => Error::EntityAlreadyExists { message: "(which, and why)".into() },
     "DeleteConflict": Error::DeleteConflict { .. } => Error::DeleteConflict { message: "(which, and why)".into() },

@@ -57,7 +57,7 @@ pub(super) fn accesses(roles: &Roles, operation: &str, body: &[u8]) -> Vec<Acces
 }
 
 fn access(operation: &str, resource: String, leading_keys: Option<Vec<String>>) -> Access {
-    Access { action: format!("dynamodb:{operation}"), resource, leading_keys }
+    Access { leading_keys, ..Access::new(&format!("dynamodb:{operation}"), &resource) }
 }
 
 /// One item that is read or written.

@@ -3,11 +3,12 @@
 //! Invariant: key material is in the file only sealed by the root key, together
 //! with the id of its key, so that no row can be passed off as another.
 
+use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use rusqlite::{Connection, ErrorCode, OptionalExtension as _, Row, params};
+use rusqlite::{Connection, ErrorCode, OptionalExtension as _, Row, TransactionBehavior, params};
 
 use super::sealing::{CryptoError, open, seal};
 use crate::embedded::OpenError;
@@ -26,7 +27,21 @@ const SCHEMA: &str = "
         key TEXT NOT NULL,
         created INTEGER NOT NULL
     ) WITHOUT ROWID;
+    CREATE TABLE IF NOT EXISTS tags (
+        key TEXT NOT NULL,
+        name TEXT NOT NULL,
+        value TEXT NOT NULL,
+        PRIMARY KEY (key, name)
+    ) WITHOUT ROWID;
+    CREATE TABLE IF NOT EXISTS deletions (
+        key TEXT PRIMARY KEY,
+        due INTEGER NOT NULL
+    ) WITHOUT ROWID;
     PRAGMA user_version = 1;";
+
+/// The columns of a key.
+const COLUMNS: &str = "id, description, created, enabled, sealed,
+    (SELECT due FROM deletions WHERE deletions.key = keys.id)";
 
 /// A key without its material.
 #[derive(Debug, Clone)]
@@ -39,6 +54,8 @@ pub(super) struct KeyRow {
     pub(super) created: i64,
     /// Whether it may be used.
     pub(super) enabled: bool,
+    /// When it will be deleted, in seconds since the epoch, if that is so.
+    pub(super) deletion: Option<i64>,
     sealed: Vec<u8>,
 }
 
@@ -61,14 +78,15 @@ pub(super) struct Keyring {
 }
 
 impl Keyring {
-    /// Opens or creates the database file.
-    pub(super) fn open(path: &Path, root: &RootKey) -> Result<Self, OpenError> {
+    /// Opens or creates the database file, and deletes the keys whose time has come.
+    pub(super) fn open(path: &Path, root: &RootKey, now: i64) -> Result<Self, OpenError> {
         let connect = || -> rusqlite::Result<Connection> {
             let connection = Connection::open(path)?;
             connection.busy_timeout(Duration::from_secs(10))?;
             connection.pragma_update(None, "journal_mode", "WAL")?;
             connection.pragma_update(None, "synchronous", "FULL")?;
             connection.execute_batch(SCHEMA)?;
+            delete_due(&connection, now)?;
             Ok(connection)
         };
         let connection =
@@ -76,29 +94,59 @@ impl Keyring {
         Ok(Self { connection: Mutex::new(connection), root: root.clone() })
     }
 
-    /// Adds a key.
+    /// Adds a key with its tags.
     pub(super) fn create_key(
         &self,
         id: &str,
         description: &str,
         now: i64,
         material: &[u8],
+        tags: &BTreeMap<String, String>,
     ) -> Result<(), KeyringError> {
         let sealed = seal(self.root.bytes(), id.as_bytes(), material)?;
-        self.connection().execute(
+        let mut connection = self.connection();
+        let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+        transaction.execute(
             "INSERT INTO keys (id, description, created, enabled, sealed)
              VALUES (?1, ?2, ?3, TRUE, ?4)",
             params![id, description, now, sealed],
         )?;
+        for (name, value) in tags {
+            transaction.execute("INSERT INTO tags (key, name, value) VALUES (?1, ?2, ?3)", params![id, name, value])?;
+        }
+        transaction.commit()?;
         Ok(())
     }
 
     /// The key with an id.
     pub(super) fn key(&self, id: &str) -> Result<Option<KeyRow>, KeyringError> {
-        let sql = "SELECT id, description, created, enabled, sealed FROM keys WHERE id = ?1";
+        let sql = format!("SELECT {COLUMNS} FROM keys WHERE id = ?1");
         let connection = self.connection();
-        let mut statement = connection.prepare_cached(sql)?;
+        let mut statement = connection.prepare_cached(&sql)?;
         Ok(statement.query_row([id], key_row).optional()?)
+    }
+
+    /// The ids of keys behind an id, in order.
+    pub(super) fn ids(&self, after: &str, limit: usize) -> Result<Vec<String>, KeyringError> {
+        let limit = i64::try_from(limit).unwrap_or(i64::MAX);
+        let connection = self.connection();
+        let mut statement = connection.prepare_cached("SELECT id FROM keys WHERE id > ?1 ORDER BY id LIMIT ?2")?;
+        let rows = statement.query_map(params![after, limit], |row| row.get(0))?;
+        Ok(rows.collect::<Result<_, _>>()?)
+    }
+
+    /// The tags of a key.
+    pub(super) fn tags(&self, id: &str) -> Result<BTreeMap<String, String>, KeyringError> {
+        let connection = self.connection();
+        let mut statement = connection.prepare_cached("SELECT name, value FROM tags WHERE key = ?1")?;
+        let rows = statement.query_map([id], |row| Ok((row.get(0)?, row.get(1)?)))?;
+        Ok(rows.collect::<Result<_, _>>()?)
+    }
+
+    /// Plans the deletion of a key; until then it cannot be used.
+    pub(super) fn schedule_deletion(&self, id: &str, due: i64) -> Result<(), KeyringError> {
+        self.connection().execute("INSERT OR REPLACE INTO deletions (key, due) VALUES (?1, ?2)", params![id, due])?;
+        Ok(())
     }
 
     /// The material of a key.
@@ -149,6 +197,15 @@ impl Keyring {
     }
 }
 
+fn delete_due(connection: &Connection, now: i64) -> rusqlite::Result<()> {
+    connection.execute("DELETE FROM aliases WHERE key IN (SELECT key FROM deletions WHERE due <= ?1)", [now])?;
+    connection.execute("DELETE FROM tags WHERE key IN (SELECT key FROM deletions WHERE due <= ?1)", [now])?;
+    connection.execute("DELETE FROM keys WHERE id IN (SELECT key FROM deletions WHERE due <= ?1)", [now])?;
+    // Last: until this is gone, the others are tried again.
+    connection.execute("DELETE FROM deletions WHERE due <= ?1", [now])?;
+    Ok(())
+}
+
 fn key_row(row: &Row<'_>) -> rusqlite::Result<KeyRow> {
     Ok(KeyRow {
         id: row.get(0)?,
@@ -156,6 +213,7 @@ fn key_row(row: &Row<'_>) -> rusqlite::Result<KeyRow> {
         created: row.get(2)?,
         enabled: row.get(3)?,
         sealed: row.get(4)?,
+        deletion: row.get(5)?,
     })
 }
 

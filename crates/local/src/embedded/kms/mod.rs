@@ -5,7 +5,8 @@
 //! finds the key by itself.
 //!
 //! Invariant: key material never leaves this module.
-//! Invariant: a disabled key neither encrypts nor decrypts.
+//! Invariant: a key that is disabled or about to be deleted neither encrypts nor
+//! decrypts, for nobody.
 //! Invariant: an operation that is not here answers `UnsupportedOperationException`
 //! with its name, and never pretends.
 
@@ -44,6 +45,12 @@ const DATA_KEY_MAX: usize = 1024;
 /// The most aliases of a page.
 const PAGE_MAX: usize = 100;
 
+/// The most keys of a page.
+const KEY_PAGE_MAX: usize = 1000;
+
+/// The most tags of a key.
+const TAGS_MAX: usize = 50;
+
 /// The keys of one Region.
 #[derive(Debug, Clone)]
 pub(super) struct Keys {
@@ -56,7 +63,7 @@ impl Keys {
     /// Opens or creates the database file.
     pub(super) fn open(path: &Path, root: &RootKey, region: &str, account: &str) -> Result<Self, OpenError> {
         Ok(Self {
-            keyring: Arc::new(Keyring::open(path, root)?),
+            keyring: Arc::new(Keyring::open(path, root, now())?),
             region: Arc::from(region),
             account: Arc::from(account),
         })
@@ -70,6 +77,9 @@ impl Keys {
             "DisableKey" => self.set_enabled(&parse(body)?, false),
             "CreateAlias" => self.create_alias(parse(body)?),
             "ListAliases" => self.list_aliases(&parse(body)?),
+            "ListKeys" => self.list_keys(&parse(body)?),
+            "ListResourceTags" => self.list_resource_tags(&parse(body)?),
+            "ScheduleKeyDeletion" => self.schedule_key_deletion(&parse(body)?),
             "GenerateDataKey" => self.generate_data_key(&parse(body)?),
             "Encrypt" => self.encrypt(&parse(body)?),
             "Decrypt" => self.decrypt(&parse(body)?),
@@ -89,9 +99,19 @@ impl Keys {
                 format!("CreateKey with {spec} for {usage} is not supported by the embedded KMS."),
             ));
         }
+        let mut tags = BTreeMap::new();
+        for KeyTag { tag_key, tag_value } in &request.tags {
+            let is_valid = (1..=128).contains(&tag_key.chars().count()) && tag_value.chars().count() <= 256;
+            if !is_valid || tags.insert(tag_key.clone(), tag_value.clone()).is_some() {
+                return Err(Refusal::new("TagException", "A tag is too long, or its key is there twice.".to_owned()));
+            }
+        }
+        if tags.len() > TAGS_MAX {
+            return Err(Refusal::new("LimitExceededException", format!("A key has at most {TAGS_MAX} tags.")));
+        }
         let id = new_id()?;
         let description = request.description.as_deref().unwrap_or_default();
-        self.keyring.create_key(&id, description, now(), &random(32)?)?;
+        self.keyring.create_key(&id, description, now(), &random(32)?, &tags)?;
         Ok(self.describe(&self.find(&id)?))
     }
 
@@ -101,6 +121,7 @@ impl Keys {
 
     fn set_enabled(&self, request: &OneKey, enabled: bool) -> Result<Value, Refusal> {
         let key = self.find(&request.key_id)?;
+        self.require_kept(&key)?;
         self.keyring.set_enabled(&key.id, enabled)?;
         Ok(json!({}))
     }
@@ -142,6 +163,68 @@ impl Keys {
         Ok(answer)
     }
 
+    fn list_keys(&self, request: &ListKeys) -> Result<Value, Refusal> {
+        let limit = request.limit.unwrap_or(PAGE_MAX).clamp(1, KEY_PAGE_MAX);
+        let mut ids = self.keyring.ids(request.marker.as_deref().unwrap_or_default(), limit + 1)?;
+        let is_truncated = ids.len() > limit;
+        ids.truncate(limit);
+        let entry = |id: &String| json!({ "KeyId": id, "KeyArn": self.arn(&format!("key/{id}")) });
+        let mut answer = json!({ "Truncated": is_truncated, "Keys": ids.iter().map(entry).collect::<Vec<_>>() });
+        if let (Some(last), Some(fields)) = (ids.last().filter(|_| is_truncated), answer.as_object_mut()) {
+            fields.insert("NextMarker".to_owned(), Value::from(last.clone()));
+        }
+        Ok(answer)
+    }
+
+    /// All of them at once: a key has no more than a page.
+    fn list_resource_tags(&self, request: &OneKey) -> Result<Value, Refusal> {
+        let tags = self.keyring.tags(&self.find(&request.key_id)?.id)?;
+        let tags = tags.iter().map(|(name, value)| json!({ "TagKey": name, "TagValue": value }));
+        Ok(json!({ "Tags": tags.collect::<Vec<_>>(), "Truncated": false }))
+    }
+
+    fn schedule_key_deletion(&self, request: &ScheduleKeyDeletion) -> Result<Value, Refusal> {
+        let days = request.pending_window_in_days.unwrap_or(30);
+        if !(7..=30).contains(&days) {
+            return Err(Refusal::validation("PendingWindowInDays must be 7 to 30."));
+        }
+        let key = self.find(&request.key_id)?;
+        self.require_kept(&key)?;
+        let due = now() + days * 24 * 3600;
+        self.keyring.schedule_deletion(&key.id, due)?;
+        Ok(json!({
+            "KeyId": self.key_arn(&key),
+            "DeletionDate": due,
+            "KeyState": "PendingDeletion",
+            "PendingWindowInDays": days,
+        }))
+    }
+
+    /// A key that S3 is about to use: its ARN, and the tags that a role may
+    /// depend on.
+    pub(super) fn key_use(&self, name: &str) -> Result<KeyUse, Refusal> {
+        let key = self.usable(name)?;
+        Ok(KeyUse { arn: self.key_arn(&key), tags: self.keyring.tags(&key.id)? })
+    }
+
+    /// What `GenerateDataKey` does, for S3: the bytes, and the same wrapped.
+    pub(super) fn new_data_key(
+        &self,
+        name: &str,
+        count: usize,
+        context: &BTreeMap<String, String>,
+    ) -> Result<(Vec<u8>, Vec<u8>), Refusal> {
+        let key = self.usable(name)?;
+        let plaintext = random(count)?;
+        let wrapped = self.wrap(&key, context, &plaintext)?;
+        Ok((plaintext, wrapped))
+    }
+
+    /// What `Decrypt` does, for S3.
+    pub(super) fn open_data_key(&self, wrapped: &[u8], context: &BTreeMap<String, String>) -> Result<Vec<u8>, Refusal> {
+        self.unwrap(wrapped, context).map(|(_, plaintext)| plaintext)
+    }
+
     fn generate_data_key(&self, request: &GenerateDataKey) -> Result<Value, Refusal> {
         let count = match (request.key_spec.as_deref(), request.number_of_bytes) {
             (Some("AES_256"), None) => 32,
@@ -180,14 +263,8 @@ impl Keys {
     }
 
     fn decrypt(&self, request: &Decrypt) -> Result<Value, Refusal> {
-        let invalid = || Refusal::new("InvalidCiphertextException", String::new());
         let blob = decode("ciphertextBlob", &request.ciphertext_blob)?;
-        let (id, sealed) = match blob.split_first() {
-            Some((&VERSION, rest)) => rest.split_at_checked(ID_LEN).ok_or_else(invalid)?,
-            _ => return Err(invalid()),
-        };
-        let id = std::str::from_utf8(id).map_err(|_| invalid())?;
-        let key = self.keyring.key(id)?.ok_or_else(invalid)?;
+        let (key, _) = self.key_of(&blob)?;
         if let Some(expected) = &request.key_id
             && self.find(expected)?.id != key.id
         {
@@ -196,10 +273,7 @@ impl Keys {
                 "The key ID in the request does not identify a CMK that can perform this operation.".to_owned(),
             ));
         }
-        self.require_enabled(&key)?;
-        let bound = context_bytes(&key.id, &request.encryption_context);
-        let material = self.keyring.material(&key)?;
-        let plaintext = open(&material, &bound, sealed).map_err(|_| invalid())?;
+        let (key, plaintext) = self.unwrap(&blob, &request.encryption_context)?;
         Ok(json!({
             "KeyId": self.key_arn(&key),
             "Plaintext": BASE64_STANDARD.encode(plaintext),
@@ -208,10 +282,31 @@ impl Keys {
     }
 
     fn seal(&self, key: &KeyRow, context: &BTreeMap<String, String>, plaintext: &[u8]) -> Result<String, Refusal> {
+        Ok(BASE64_STANDARD.encode(self.wrap(key, context, plaintext)?))
+    }
+
+    fn wrap(&self, key: &KeyRow, context: &BTreeMap<String, String>, plaintext: &[u8]) -> Result<Vec<u8>, Refusal> {
         let material = self.keyring.material(key)?;
         let sealed = seal(&material, &context_bytes(&key.id, context), plaintext)?;
-        let blob = [&[VERSION], key.id.as_bytes(), &sealed].concat();
-        Ok(BASE64_STANDARD.encode(blob))
+        Ok([&[VERSION], key.id.as_bytes(), &sealed].concat())
+    }
+
+    /// The key a ciphertext is under, and what is sealed.
+    fn key_of<'a>(&self, blob: &'a [u8]) -> Result<(KeyRow, &'a [u8]), Refusal> {
+        let (id, sealed) = match blob.split_first() {
+            Some((&VERSION, rest)) => rest.split_at_checked(ID_LEN).ok_or_else(invalid_ciphertext)?,
+            _ => return Err(invalid_ciphertext()),
+        };
+        let id = std::str::from_utf8(id).map_err(|_| invalid_ciphertext())?;
+        Ok((self.keyring.key(id)?.ok_or_else(invalid_ciphertext)?, sealed))
+    }
+
+    fn unwrap(&self, blob: &[u8], context: &BTreeMap<String, String>) -> Result<(KeyRow, Vec<u8>), Refusal> {
+        let (key, sealed) = self.key_of(blob)?;
+        self.require_enabled(&key)?;
+        let material = self.keyring.material(&key)?;
+        let plaintext = open(&material, &context_bytes(&key.id, context), sealed).map_err(|_| invalid_ciphertext())?;
+        Ok((key, plaintext))
     }
 
     /// The key behind an id, an alias, or the ARN of either.
@@ -241,7 +336,16 @@ impl Keys {
         Ok(key)
     }
 
+    fn require_kept(&self, key: &KeyRow) -> Result<(), Refusal> {
+        if key.deletion.is_none() {
+            return Ok(());
+        }
+        let arn = self.key_arn(key);
+        Err(Refusal::new("KMSInvalidStateException", format!("{arn} is pending deletion.")))
+    }
+
     fn require_enabled(&self, key: &KeyRow) -> Result<(), Refusal> {
+        self.require_kept(key)?;
         if key.enabled {
             return Ok(());
         }
@@ -249,22 +353,32 @@ impl Keys {
     }
 
     fn describe(&self, key: &KeyRow) -> Value {
-        json!({ "KeyMetadata": {
+        let state = match (key.deletion, key.enabled) {
+            (Some(_), _) => "PendingDeletion",
+            (None, true) => "Enabled",
+            (None, false) => "Disabled",
+        };
+        let mut answer = json!({ "KeyMetadata": {
             "AWSAccountId": &*self.account,
             "KeyId": key.id,
             "Arn": self.key_arn(key),
             "CreationDate": key.created,
-            "Enabled": key.enabled,
+            "Enabled": key.enabled && key.deletion.is_none(),
             "Description": key.description,
             "KeyUsage": "ENCRYPT_DECRYPT",
-            "KeyState": if key.enabled { "Enabled" } else { "Disabled" },
+            "KeyState": state,
             "Origin": "AWS_KMS",
             "KeyManager": "CUSTOMER",
             "KeySpec": "SYMMETRIC_DEFAULT",
             "CustomerMasterKeySpec": "SYMMETRIC_DEFAULT",
             "EncryptionAlgorithms": ["SYMMETRIC_DEFAULT"],
             "MultiRegion": false,
-        }})
+        }});
+        let fields = answer.pointer_mut("/KeyMetadata").and_then(Value::as_object_mut);
+        if let (Some(due), Some(fields)) = (key.deletion, fields) {
+            fields.insert("DeletionDate".to_owned(), Value::from(due));
+        }
+        answer
     }
 
     fn describe_alias(&self, alias: &AliasRow) -> Value {
@@ -298,7 +412,7 @@ impl JsonService for Keys {
     /// A tenant's session has no business with keys; what S3 does for it is not
     /// asked for here.
     fn accesses(_: &Roles, operation: &str, _: &[u8]) -> Vec<Access> {
-        vec![Access { action: format!("kms:{operation}"), resource: "*".to_owned(), leading_keys: None }]
+        vec![Access::new(&format!("kms:{operation}"), "*")]
     }
 
     fn answer(&self, operation: &str, body: &[u8]) -> JsonAnswer {
@@ -310,11 +424,24 @@ impl JsonService for Keys {
     }
 }
 
+/// A key that S3 uses.
+#[derive(Debug)]
+pub(super) struct KeyUse {
+    /// Its ARN.
+    pub(super) arn: String,
+    /// Its tags.
+    pub(super) tags: BTreeMap<String, String>,
+}
+
 /// An error as the client sees it.
-struct Refusal {
-    status: u16,
-    code: &'static str,
-    message: String,
+#[derive(Debug)]
+pub(super) struct Refusal {
+    /// The HTTP status.
+    pub(super) status: u16,
+    /// Its name.
+    pub(super) code: &'static str,
+    /// Why.
+    pub(super) message: String,
 }
 
 impl Refusal {
@@ -346,6 +473,29 @@ struct CreateKey {
     description: Option<String>,
     key_spec: Option<String>,
     key_usage: Option<String>,
+    #[serde(default)]
+    tags: Vec<KeyTag>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct KeyTag {
+    tag_key: String,
+    tag_value: String,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct ListKeys {
+    limit: Option<usize>,
+    marker: Option<String>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct ScheduleKeyDeletion {
+    key_id: String,
+    pending_window_in_days: Option<i64>,
 }
 
 #[derive(Deserialize)]
@@ -395,6 +545,10 @@ struct Decrypt {
     ciphertext_blob: String,
     #[serde(default)]
     encryption_context: BTreeMap<String, String>,
+}
+
+fn invalid_ciphertext() -> Refusal {
+    Refusal::new("InvalidCiphertextException", String::new())
 }
 
 fn no_such_key(arn: &str) -> Refusal {

@@ -65,8 +65,7 @@ impl Guard {
     }
 
     fn access(&self, action: &str, bucket: &str, key: Option<&str>) -> Access {
-        let resource = self.gate.roles.s3_arn(bucket, key);
-        Access { action: format!("s3:{action}"), resource, leading_keys: None }
+        Access::new(&format!("s3:{action}"), &self.gate.roles.s3_arn(bucket, key))
     }
 
     /// The access to an object that a request names besides the one in its path.
@@ -113,11 +112,7 @@ impl S3Access for Guard {
             // Its keys are in the body; they are checked when it has been read.
             if operation != "DeleteObjects" {
                 let access = match context.s3_path() {
-                    S3Path::Root => Access {
-                        action: format!("s3:{}", action(operation)),
-                        resource: "*".to_owned(),
-                        leading_keys: None,
-                    },
+                    S3Path::Root => Access::new(&format!("s3:{}", action(operation)), "*"),
                     S3Path::Bucket { bucket } => self.access(action(operation), bucket, None),
                     S3Path::Object { bucket, key } => self.access(action(operation), bucket, Some(key)),
                 };

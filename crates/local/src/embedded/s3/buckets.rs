@@ -18,6 +18,7 @@ use s3s::{S3, S3Request, S3Response, S3Result, s3_error};
 
 use super::files::{DataFiles, Fresh};
 use super::store::{Changes, Store, internal};
+use super::vault::Vault;
 use crate::embedded::OpenError;
 use crate::embedded::clock::now;
 
@@ -26,18 +27,20 @@ use crate::embedded::clock::now;
 pub(super) struct Buckets {
     pub(super) store: Arc<Store>,
     pub(super) files: Arc<DataFiles>,
+    pub(super) vault: Vault,
     region: Arc<str>,
 }
 
 impl Buckets {
     /// Opens the rows and the files, and removes the files that have no row.
-    pub(super) fn open(dir: &Path, region: &str) -> Result<Self, OpenError> {
+    pub(super) fn open(dir: &Path, vault: Vault) -> Result<Self, OpenError> {
         let path = dir.join("s3.sqlite");
         let store = Store::open(&path)?;
         let files = DataFiles::open(dir.join("objects"))?;
         let wanted = store.all_files().map_err(|error| OpenError::Database { path, message: error.to_string() })?;
         files.sweep(wanted)?;
-        Ok(Self { store: Arc::new(store), files: Arc::new(files), region: Arc::from(region) })
+        let region = Arc::clone(&vault.region);
+        Ok(Self { store: Arc::new(store), files: Arc::new(files), vault, region })
     }
 
     /// Commits a change on a blocking thread, then removes the files it freed.
@@ -95,7 +98,7 @@ impl S3 for Buckets {
     }
 
     async fn get_object(&self, ask: Ask<GetObjectInput>) -> Answer<GetObjectOutput> {
-        self.get(ask.input).map(S3Response::new)
+        self.get(ask).map(S3Response::new)
     }
 
     async fn head_object(&self, ask: Ask<HeadObjectInput>) -> Answer<HeadObjectOutput> {
@@ -118,7 +121,7 @@ impl S3 for Buckets {
         &self,
         ask: Ask<CreateMultipartUploadInput>,
     ) -> Answer<CreateMultipartUploadOutput> {
-        self.start_upload(ask.input).await.map(S3Response::new)
+        self.start_upload(ask).await.map(S3Response::new)
     }
 
     async fn upload_part(&self, ask: Ask<UploadPartInput>) -> Answer<UploadPartOutput> {

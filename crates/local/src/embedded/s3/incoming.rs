@@ -16,6 +16,7 @@ use tokio::sync::mpsc;
 use super::checksums::{Computed, Hasher};
 use super::content::{Content, INLINE_MAX};
 use super::files::{DataFiles, Draft, Fresh};
+use super::sealed::{DataKeys, Seal, Sealer};
 use super::store::internal;
 
 /// How many pieces of a body may wait for the disk.
@@ -39,35 +40,51 @@ enum Piece {
     End,
 }
 
-/// Stores a body. `announced` is its length according to the headers.
+/// Stores a body, sealed if there are data keys. `announced` is its length
+/// according to the headers.
 pub(super) async fn receive(
     files: &Arc<DataFiles>,
     body: Option<StreamingBlob>,
     announced: Option<i64>,
     hasher: Hasher,
+    keys: Option<&DataKeys>,
 ) -> S3Result<Received> {
+    let sealer = keys.map(Sealer::new).transpose().map_err(internal)?;
     let mut body = body.unwrap_or_else(|| StreamingBlob::from(s3s::Body::empty()));
     let mut start = Vec::new();
     let mut size = 0;
     while size <= INLINE_MAX {
         let Some(piece) = body.next().await else {
             check_length(announced, size as u64)?;
-            return Ok(small(&start, size, hasher));
+            return small(&start, size, hasher, sealer).map_err(internal);
         };
         let piece = piece.map_err(cut_short)?;
         size += piece.len();
         start.push(piece);
     }
-    large(files, start, body, announced, hasher).await
+    large(files, start, body, announced, hasher, sealer).await
 }
 
-fn small(pieces: &[Bytes], size: usize, mut hasher: Hasher) -> Received {
+fn small(pieces: &[Bytes], size: usize, mut hasher: Hasher, sealer: Option<Sealer>) -> std::io::Result<Received> {
     let mut bytes = BytesMut::with_capacity(size);
     for piece in pieces {
         bytes.extend_from_slice(piece);
     }
     hasher.update(&bytes);
-    Received { content: Content::inline(bytes.freeze()), computed: hasher.finish(), fresh: None }
+    let content = match sealer {
+        None => Content::inline(bytes.freeze()),
+        Some(mut sealer) => {
+            let mut sealed = BytesMut::with_capacity(size);
+            let mut keep = |piece: &[u8]| {
+                sealed.extend_from_slice(piece);
+                Ok(())
+            };
+            sealer.write(&bytes, &mut keep)?;
+            let seal = sealer.finish(&mut keep)?;
+            Content::sealed_inline(sealed.freeze(), seal)
+        }
+    };
+    Ok(Received { content, computed: hasher.finish(), fresh: None })
 }
 
 async fn large(
@@ -76,10 +93,11 @@ async fn large(
     mut body: StreamingBlob,
     announced: Option<i64>,
     hasher: Hasher,
+    sealer: Option<Sealer>,
 ) -> S3Result<Received> {
     let (queue, pieces) = mpsc::channel(QUEUE);
     let files = Arc::clone(files);
-    let writer = tokio::task::spawn_blocking(move || write(&files, pieces, hasher));
+    let writer = tokio::task::spawn_blocking(move || write(&files, pieces, hasher, sealer));
     let mut size = 0;
     let mut start = start.into_iter();
     loop {
@@ -100,9 +118,9 @@ async fn large(
         check_length(announced, size)?;
         let _ = queue.send(Piece::End).await;
     }
-    let (fresh, computed) = writer.await.map_err(internal)?.map_err(internal)?;
+    let (fresh, computed, seal) = writer.await.map_err(internal)?.map_err(internal)?;
     let id = fresh.id().cloned();
-    let content = id.map(|id| Content::file(id, size)).unwrap_or_default();
+    let content = id.map(|id| Content::file(id, size, seal)).unwrap_or_default();
     Ok(Received { content, computed, fresh: Some(fresh) })
 }
 
@@ -111,18 +129,33 @@ fn write(
     files: &Arc<DataFiles>,
     mut queue: mpsc::Receiver<Piece>,
     mut hasher: Hasher,
-) -> std::io::Result<(Fresh, Computed)> {
+    mut sealer: Option<Sealer>,
+) -> std::io::Result<(Fresh, Computed, Option<Seal>)> {
     let mut draft = files.create()?;
     let mut batch = Vec::with_capacity(QUEUE);
     while queue.blocking_recv_many(&mut batch, QUEUE) > 0 {
         let is_complete = batch.iter().any(|piece| matches!(piece, Piece::End));
-        write_batch(&mut draft, &mut hasher, &batch)?;
+        match &mut sealer {
+            None => write_batch(&mut draft, &mut hasher, &batch)?,
+            Some(sealer) => seal_batch(&mut draft, &mut hasher, sealer, &batch)?,
+        }
         batch.clear();
         if is_complete {
-            return Ok((draft.finish()?, hasher.finish()));
+            let seal = sealer.map(|sealer| sealer.finish(|piece| draft.file.write_all(piece))).transpose()?;
+            return Ok((draft.finish()?, hasher.finish(), seal));
         }
     }
     Err(std::io::Error::other("the request was abandoned"))
+}
+
+fn seal_batch(draft: &mut Draft, hasher: &mut Hasher, sealer: &mut Sealer, batch: &[Piece]) -> std::io::Result<()> {
+    for piece in batch {
+        if let Piece::Data(bytes) = piece {
+            hasher.update(bytes);
+            sealer.write(bytes, |sealed| draft.file.write_all(sealed))?;
+        }
+    }
+    Ok(())
 }
 
 fn write_batch(draft: &mut Draft, hasher: &mut Hasher, batch: &[Piece]) -> std::io::Result<()> {

@@ -1,7 +1,7 @@
 //! S3 of one Region: `s3s` does the protocol, this module keeps the objects.
 //!
 //! [`access`] decides who may come in, [`store`] keeps the rows, [`files`] keeps
-//! the bytes, [`objects`], [`multipart`] and [`listing`] are the operations.
+//! the bytes, [`sealed`] encrypts them under the keys that [`vault`] gets from KMS, [`objects`], [`multipart`] and [`listing`] are the operations.
 //!
 //! Invariant: no row names bytes that are not on the disk. Data is written, the
 //! file and its folder are synced, and only then is the row committed; when data
@@ -21,11 +21,14 @@ mod multipart;
 mod objects;
 mod outgoing;
 mod records;
+mod sealed;
 mod store;
+mod vault;
 
 use std::convert::Infallible;
 use std::fmt;
 use std::path::Path;
+use std::sync::Arc;
 
 use aws_smithy_runtime_api::client::http::{
     HttpClient, HttpConnector, HttpConnectorFuture, HttpConnectorSettings, SharedHttpClient, SharedHttpConnector,
@@ -43,16 +46,19 @@ use s3s::service::{S3Service, S3ServiceBuilder};
 
 use self::access::{FromPublicPort, Guard};
 use self::buckets::Buckets;
+use self::vault::Vault;
 use super::OpenError;
 use super::authentication::Gate;
 use super::connector::failed;
+use super::kms::Keys;
 
 /// The body of an answer on the public port.
 pub type ObjectBody = BoxBody<Bytes, Box<dyn std::error::Error + Send + Sync>>;
 
 /// Opens the buckets of one Region: the SDK's end and the public end.
-pub(super) fn open(dir: &Path, gate: Gate) -> Result<(SharedHttpClient, PublicObjects), OpenError> {
-    let buckets = Buckets::open(dir, &gate.region)?;
+pub(super) fn open(dir: &Path, gate: Gate, keys: Keys) -> Result<(SharedHttpClient, PublicObjects), OpenError> {
+    let vault = Vault { keys, roles: Arc::clone(&gate.roles), region: Arc::clone(&gate.region) };
+    let buckets = Buckets::open(dir, vault)?;
     let guard = Guard::new(gate);
     let mut builder = S3ServiceBuilder::new(buckets);
     builder.set_auth(guard.clone());

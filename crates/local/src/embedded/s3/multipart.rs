@@ -15,10 +15,11 @@ use super::checksums::{Algorithm, Checksums, Claims};
 use super::content::Content;
 use super::files::random_name;
 use super::incoming::receive;
-use super::objects::{WriteConditions, copy_source};
+use super::objects::{WriteConditions, copy_source, refuse_sealed};
 use super::records::{Object, Part, object_headers, strong, timestamp};
 use super::store::{Changes, internal};
 use crate::embedded::clock::now;
+use crate::embedded::sessions::TenantSession;
 
 /// Every part but the last has at least this size.
 const PART_MIN: u64 = 5 * 1024 * 1024;
@@ -29,9 +30,12 @@ const PART_NUMBER_MAX: i32 = 10_000;
 impl Buckets {
     pub(super) async fn start_upload(
         &self,
-        mut input: CreateMultipartUploadInput,
+        ask: S3Request<CreateMultipartUploadInput>,
     ) -> S3Result<CreateMultipartUploadOutput> {
-        let headers = object_headers!(input);
+        let mut input = ask.input;
+        let mut headers = object_headers!(input);
+        let session = ask.extensions.get::<TenantSession>();
+        self.vault.seal(session, &input.bucket, &input.key, &mut headers.encryption)?;
         let id = random_name().map_err(internal)?;
         let answer = CreateMultipartUploadOutput {
             bucket: Some(input.bucket.clone()),
@@ -58,7 +62,8 @@ impl Buckets {
         let upload = self.store.read(|rows| rows.upload(&input.upload_id, &input.bucket, &input.key))?;
         let claims = Claims::new(&ask.headers);
         let hasher = claims.hasher();
-        let received = receive(&self.files, input.body.take(), input.content_length, hasher);
+        let keys = self.vault.open(ask.extensions.get::<TenantSession>(), &upload.headers.encryption)?;
+        let received = receive(&self.files, input.body.take(), input.content_length, hasher, keys.as_ref());
         let received = received.await?;
         let part = Part {
             number: input.part_number,
@@ -96,8 +101,9 @@ impl Buckets {
         let etag = random_name().map_err(internal)?;
         let change = move |changes: &Changes<'_>| {
             let rows = changes.rows();
-            rows.upload(&input.upload_id, &input.bucket, &input.key)?;
+            let upload = rows.upload(&input.upload_id, &input.bucket, &input.key)?;
             let source = rows.object(&from_bucket, &from_key)?;
+            refuse_sealed(source.content.is_sealed() || upload.headers.encryption.wrapped.is_some())?;
             let range = copy_range(input.copy_source_range.as_deref(), source.content.size())?;
             let part = Part {
                 number: input.part_number,

@@ -19,6 +19,7 @@ use super::outgoing;
 use super::records::{Encryption, Object, object_headers, strong, timestamp};
 use super::store::{Changes, internal};
 use crate::embedded::clock::now;
+use crate::embedded::sessions::TenantSession;
 
 /// The most objects one `DeleteObjects` may name.
 const DELETE_MAX: usize = 1000;
@@ -98,9 +99,11 @@ impl Buckets {
         })?;
         let claims = Claims::new(&ask.headers);
         let hasher = claims.hasher();
-        let received = receive(&self.files, input.body.take(), input.content_length, hasher);
-        let received = received.await?;
         let mut headers = object_headers!(input);
+        let session = ask.extensions.get::<TenantSession>();
+        let keys = self.vault.seal(session, &input.bucket, &input.key, &mut headers.encryption)?;
+        let received = receive(&self.files, input.body.take(), input.content_length, hasher, keys.as_ref());
+        let received = received.await?;
         headers.checksums = claims.verify(received.computed, ask.trailing_headers.as_ref())?;
         let object =
             Object { etag: random_name().map_err(internal)?, modified: now(), headers, content: received.content };
@@ -126,7 +129,8 @@ impl Buckets {
         Ok(answer)
     }
 
-    pub(super) fn get(&self, input: GetObjectInput) -> S3Result<GetObjectOutput> {
+    pub(super) fn get(&self, ask: S3Request<GetObjectInput>) -> S3Result<GetObjectOutput> {
+        let input = ask.input;
         refuse_part_number(input.part_number)?;
         let (object, held) = self.files.hold(|| -> S3Result<_> {
             let object = self.store.read(|rows| rows.object(&input.bucket, &input.key))?;
@@ -140,6 +144,7 @@ impl Buckets {
             unchanged_since: input.if_unmodified_since,
         };
         conditions.check(&object)?;
+        let keys = self.vault.open(ask.extensions.get::<TenantSession>(), &object.headers.encryption)?;
         let with_sums = input.checksum_mode.is_some() && input.range.is_none();
         let view = View::new(object, input.range, with_sums)?;
         let object = &view.object;
@@ -165,7 +170,7 @@ impl Buckets {
             checksum_crc64nvme: sum(object, Algorithm::Crc64nvme),
             checksum_sha1: sum(object, Algorithm::Sha1),
             checksum_sha256: sum(object, Algorithm::Sha256),
-            body: Some(outgoing::stream(view.object.content, held)),
+            body: Some(outgoing::stream(view.object.content, held, keys)),
             ..GetObjectOutput::default()
         })
     }
@@ -248,6 +253,7 @@ impl Buckets {
         let directive = input.metadata_directive.take();
         let replaces = directive.is_some_and(|d| d.as_str() == MetadataDirective::REPLACE);
         let headers = object_headers!(input);
+        refuse_sealed(headers.encryption.key.is_some())?;
         let conditions = ReadConditions {
             equals: input.copy_source_if_match.take(),
             differs_from: input.copy_source_if_none_match.take(),
@@ -261,6 +267,7 @@ impl Buckets {
             if conditions.check(&object).is_err() {
                 return Err(s3_error!(PreconditionFailed));
             }
+            refuse_sealed(object.content.is_sealed())?;
             object.modified = now();
             let checksums = std::mem::take(&mut object.headers.checksums);
             if replaces {
@@ -324,6 +331,11 @@ pub(super) fn copy_source(source: &CopySource) -> S3Result<(String, String)> {
         CopySource::Bucket { bucket, key, .. } => Ok((bucket.to_string(), key.to_string())),
         _ => Err(s3_error!(NotImplemented, "Copies are made from buckets only.")),
     }
+}
+
+/// A copy shares the bytes of its source, so it cannot be under another data key.
+pub(super) fn refuse_sealed(is_sealed: bool) -> S3Result<()> {
+    if is_sealed { Err(s3_error!(NotImplemented, "Objects under a KMS key cannot be copied here.")) } else { Ok(()) }
 }
 
 /// Objects do not remember where their parts began.

@@ -20,6 +20,7 @@ use tokio::task::JoinHandle;
 
 use super::content::{Content, Segment};
 use super::files::{FileId, Held};
+use super::sealed::{DataKeys, Seal, Sequence};
 
 /// How much is read at once: big enough to make the system calls and the hops
 /// between threads cheap, small enough to stay in the processor's cache.
@@ -27,13 +28,14 @@ const CHUNK: u64 = 512 * 1024;
 
 type BoxError = Box<dyn std::error::Error + Send + Sync>;
 
-/// A stream over a content whose files are held.
-pub(super) fn stream(content: Content, held: Held) -> StreamingBlob {
+/// A stream over a content whose files are held; `keys` open what is sealed.
+pub(super) fn stream(content: Content, held: Held, keys: Option<DataKeys>) -> StreamingBlob {
     let remaining = content.size();
-    if content.segments.iter().all(|Segment(id, ..)| id.is_none()) {
+    if content.segments.iter().all(|Segment(id, _, _, seal)| id.is_none() && seal.is_none()) {
         return StreamingBlob::from(s3s::Body::from(content.inline));
     }
-    let reader = Reader { content, segment: 0, position: 0, open: None, held, buffers: Buffers::default() };
+    let buffers = Buffers::default();
+    let reader = Reader { content, segment: 0, position: 0, open: None, held, buffers, keys, sequence: None };
     StreamingBlob::new(Chunks { remaining, next: Some(read_ahead(reader)) })
 }
 
@@ -45,6 +47,9 @@ struct Reader {
     open: Option<(FileId, File)>,
     held: Held,
     buffers: Buffers,
+    keys: Option<DataKeys>,
+    /// The keys of the segment that is being read.
+    sequence: Option<(usize, Sequence)>,
 }
 
 /// Buffers that were sent and can be filled again: fresh memory costs a page
@@ -83,14 +88,15 @@ impl Drop for Buffer {
 impl Reader {
     /// The next chunk; `None` after the last one.
     fn read(&mut self) -> std::io::Result<Option<Bytes>> {
-        let Some(Segment(id, offset, len)) = self.content.segments.get(self.segment).cloned() else {
+        let Some(Segment(id, offset, len, seal)) = self.content.segments.get(self.segment).cloned() else {
             return Ok(None);
         };
         let start = offset + self.position;
         let count = (len - self.position).min(CHUNK);
-        let bytes = match id {
-            None => self.content.inline_run(start, count),
-            Some(id) => self.read_file(id, start, count)?,
+        let bytes = match (id, seal) {
+            (id, Some(seal)) => self.read_sealed(id, &seal, start, count)?,
+            (None, None) => self.content.inline_run(start, count),
+            (Some(id), None) => self.read_file(id, start, count)?,
         };
         self.position += count;
         if self.position == len {
@@ -98,6 +104,26 @@ impl Reader {
             self.position = 0;
         }
         Ok(Some(bytes))
+    }
+
+    fn read_sealed(&mut self, id: Option<FileId>, seal: &Seal, start: u64, count: u64) -> std::io::Result<Bytes> {
+        let span = seal.span(&(start..start + count));
+        let len = span.stored.end - span.stored.start;
+        let mut stored = match id {
+            None => self.content.inline_run(span.stored.start, len).to_vec(),
+            Some(id) => self.read_file(id, span.stored.start, len)?.to_vec(),
+        };
+        let sequence = match self.sequence.take() {
+            Some((segment, sequence)) if segment == self.segment => sequence,
+            _ => {
+                let keys =
+                    self.keys.as_ref().ok_or_else(|| std::io::Error::other("a sealed object has no data key"))?;
+                keys.sequence(seal)?
+            }
+        };
+        let opened = sequence.read(&span, &mut stored)?;
+        self.sequence = Some((self.segment, sequence));
+        Ok(Bytes::from(opened))
     }
 
     fn read_file(&mut self, id: FileId, start: u64, count: u64) -> std::io::Result<Bytes> {

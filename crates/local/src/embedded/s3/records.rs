@@ -64,19 +64,24 @@ pub(super) struct ObjectHeaders {
     pub(super) checksums: Checksums,
 }
 
-/// What was asked for with `x-amz-server-side-encryption*`: kept and repeated,
-/// not acted upon. On one machine the disk is what is encrypted, or is not.
+/// What was asked for with `x-amz-server-side-encryption*`. `AES256` is kept and
+/// repeated; with `aws:kms` and `aws:kms:dsse` the bytes are encrypted.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
 #[serde(default)]
 pub(super) struct Encryption {
     algorithm: Option<String>,
     pub(super) key: Option<String>,
     pub(super) bucket_key: Option<bool>,
+    /// The data keys, wrapped by KMS, in base64.
+    pub(super) wrapped: Option<String>,
+    /// The ARN of the object they are for.
+    pub(super) object: Option<String>,
 }
 
 impl Encryption {
     pub(super) fn new(algorithm: Option<&ServerSideEncryption>, key: Option<String>, bucket_key: Option<bool>) -> Self {
-        Self { algorithm: algorithm.map(|algorithm| algorithm.as_str().to_owned()), key, bucket_key }
+        let algorithm = algorithm.map(|algorithm| algorithm.as_str().to_owned());
+        Self { algorithm, key, bucket_key, ..Self::default() }
     }
 
     /// The header's value.

@@ -2,6 +2,7 @@
 
 mod crash;
 mod dynamodb;
+mod encryption;
 mod folder;
 mod kms;
 mod multipart;

@@ -18,9 +18,7 @@ pub(crate) mod preview;
 
 use std::collections::HashMap;
 
-use ironwharf_cloud::table::{
-    ImageRecord, Incarnation, LifecyclePolicyRecord, PlannedAct, RepositoryKey, Work, WorkKind,
-};
+use ironwharf_cloud::table::{ImageRecord, LifecyclePolicyRecord, PlannedAct, RepositoryKey, Work, WorkKind};
 use ironwharf_cloud::{Table, random};
 use ironwharf_model::{Digest, Error, ImageStatus, RepositoryName, Result};
 use ironwharf_policy::lifecycle::Policy;
@@ -74,13 +72,9 @@ fn work_of(kind: WorkKind, key: &RepositoryKey, now_s: i64, details: String) -> 
 
 /// The repository that work is about; `None` if it is not there any more.
 async fn repository_of(job: &Job<'_>, name: &str) -> Result<Option<RepositoryKey>> {
-    let key = RepositoryKey {
-        account: job.work.account.clone(),
-        name: RepositoryName::parse(name).map_err(Error::internal)?,
-        incarnation: Incarnation::from_stored(&job.work.id),
-    };
-    let current = job.storage.table.repository(&key.account, &key.name).await?;
-    Ok(current.is_some_and(|current| current.key == key).then_some(key))
+    let name = RepositoryName::parse(name).map_err(Error::internal)?;
+    let current = job.storage.table.repository(&job.work.account, &name).await?;
+    Ok(current.map(|current| current.key).filter(|key| key.incarnation.as_str() == job.work.id))
 }
 
 fn now_ms(job: &Job<'_>) -> i64 {

@@ -9,7 +9,7 @@ mod speed;
 use std::sync::Arc;
 
 use aws_credential_types::Credentials;
-use ironwharf_cloud::{Cloud, Mode};
+use ironwharf_cloud::{Cloud, Encryption, Mode};
 use ironwharf_model::{AccountId, Region};
 use ironwharf_registry::Regions as _;
 
@@ -55,7 +55,8 @@ impl Storage {
             let item = [("pk", format!("T#{tenant}#X")), ("sk", "x".to_owned())];
             let item = item.map(|(name, value)| (name.to_owned(), items::text(&value)));
             put.set_item(Some(item.into())).send().await.unwrap();
-            storage.cloud.objects.put(&format!("{tenant}/blob"), tenant.as_bytes().to_vec().into()).await.unwrap();
+            let bytes = tenant.as_bytes().to_vec().into();
+            storage.cloud.objects.put(&format!("{tenant}/blob"), bytes, &Encryption::Aes256).await.unwrap();
         }
         storage
     }

@@ -1,10 +1,8 @@
 //! A bug is planted: a handler has taken the storage of the wrong tenant. It
 //! goes on as handlers do, and every step is stopped below it.
 
-use ironwharf_cloud::PresignHost;
-use ironwharf_cloud::table::{
-    Encryption, FirstPolicies, Incarnation, Repository, RepositoryChange, RepositoryKey, Work, WorkKind,
-};
+use ironwharf_cloud::table::{FirstPolicies, Incarnation, Repository, RepositoryChange, RepositoryKey, Work, WorkKind};
+use ironwharf_cloud::{Encryption, PresignHost};
 use ironwharf_model::{AccountSetting, Digest, RepositoryName, Tag, TagMutability, TemplatePrefix};
 
 use super::*;
@@ -12,11 +10,15 @@ use super::*;
 fn repository(tenant: &str) -> Repository {
     let name = RepositoryName::parse("private").unwrap();
     Repository {
-        key: RepositoryKey { account: account(tenant), name, incarnation: Incarnation::random() },
+        key: RepositoryKey {
+            account: account(tenant),
+            name,
+            incarnation: Incarnation::random(),
+            encryption: Encryption::Aes256,
+        },
         created_at_ms: 1,
         mutability: TagMutability::default(),
         scan_on_push: false,
-        encryption: Encryption { encryption_type: "AES256".to_owned(), kms_key: None },
         labels: std::collections::BTreeMap::new(),
         revision: 0,
     }
@@ -64,7 +66,7 @@ async fn the_storage_of_the_wrong_tenant_gives_and_takes_nothing() {
         refused(wrong.table.delete_template(&key.account, &TemplatePrefix::Root).await.map(drop).unwrap_err());
         refused(wrong.table.link_layer(key, &digest, 1).await.map(drop).unwrap_err());
         refused(wrong.objects.get(&format!("{OTHER}/blob")).await.unwrap_err());
-        refused(wrong.objects.put(&format!("{OTHER}/new"), vec![1].into()).await.unwrap_err());
+        refused(wrong.objects.put(&format!("{OTHER}/new"), vec![1].into(), &Encryption::Aes256).await.unwrap_err());
         let url = wrong.objects.presign(&format!("{OTHER}/blob"), PresignHost::Registry("localhost:5100")).await;
         let request = http::Request::get(url.unwrap()).header("host", "localhost:5100").body(()).unwrap();
         assert_eq!(storage.services.objects.serve(request).await.status(), 403);
