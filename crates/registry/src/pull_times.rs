@@ -172,7 +172,7 @@ async fn is_excluded(
 ) -> Result<bool> {
     let account = &pull.place.0.account;
     // Exclusions that were set before the pull must be among them.
-    if !excluded.get(account).is_some_and(|excluded| excluded.read_at_ms > pull.at_ms) {
+    if excluded.get(account).is_none_or(|excluded| excluded.read_at_ms <= pull.at_ms) {
         let read_at_ms = now_ms();
         let exclusions = storage.table.pull_time_exclusions(account).await?;
         excluded.insert(account.clone(), Excluded { principals: exclusions.principals, read_at_ms });

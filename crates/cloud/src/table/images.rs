@@ -367,18 +367,14 @@ impl Table {
             writes.push(put_if_absent(referrer.item())?);
         }
         for child in &image.children {
-            writes.push(match tag.filter(|_| previous == Some(child)) {
-                // One item can be written once only in a transaction.
-                Some(tag) => {
-                    let expression = "ADD parents :by, revision :one DELETE tags :tags";
-                    let tags = tag_set(std::slice::from_ref(tag));
-                    let values = [(":by", number(1)), (":tags", tags)];
-                    self.change_image(repository, child, expression, Needed::Active, values)?
-                }
-                None => {
-                    let expression = "ADD parents :by, revision :one";
-                    self.change_image(repository, child, expression, Needed::Active, [(":by", number(1))])?
-                }
+            // One item can be written once only in a transaction.
+            writes.push(if let Some(tag) = tag.filter(|_| previous == Some(child)) {
+                let expression = "ADD parents :by, revision :one DELETE tags :tags";
+                let values = [(":by", number(1)), (":tags", tag_set(std::slice::from_ref(tag)))];
+                self.change_image(repository, child, expression, Needed::Active, values)?
+            } else {
+                let expression = "ADD parents :by, revision :one";
+                self.change_image(repository, child, expression, Needed::Active, [(":by", number(1))])?
             });
         }
         Ok(())
@@ -498,8 +494,7 @@ impl Table {
         for item in &items {
             records.push(item.map(TagRecord::from_item).transpose()?);
         }
-        let is_marked = |item: &Option<&Item>| item.is_some_and(needs_look);
-        let marked = |position: usize| items.get(position).is_some_and(is_marked);
+        let marked = |position: usize| items.get(position).copied().flatten().is_some_and(needs_look);
         let digests: Vec<Digest> = records
             .iter()
             .enumerate()
