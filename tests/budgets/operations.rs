@@ -144,6 +144,7 @@ async fn operations_stay_within_their_budgets() {
     pulls(&mut table, client).await;
     pushes(&mut table, client).await;
     listings(&mut table, client, &small, &large).await;
+    settings(&mut table, client).await;
     // Last, because they change what the others read.
     deletions(&mut table, client, &small, &large).await;
 
@@ -226,6 +227,18 @@ async fn listings(table: &mut Table<'_>, client: &Client, small: &[Image], large
     table.row("referrers", None, get(client, "GET", &referrers, 200)).await;
 }
 
+async fn settings(table: &mut Table<'_>, client: &Client) {
+    let mutability = json!({ "repositoryName": "pushes", "imageTagMutability": "MUTABLE" });
+    table.row("PutImageTagMutability", None, client.api_ok("PutImageTagMutability", mutability)).await;
+    let arn = "arn:aws:ecr:us-east-1:123456789012:repository/pushes";
+    let tag = json!({ "resourceArn": arn, "tags": [{ "Key": "team", "Value": "core" }] });
+    table.row("TagResource", None, client.api_ok("TagResource", tag)).await;
+    table.row("POST upload that creates its repository", None, client.start_upload("created")).await;
+    // The second finds the template among those that are known.
+    let again = table.counted.count(client.start_upload("created-too")).await;
+    assert!(again.of("DynamoDB") <= 6, "{again:?}");
+}
+
 async fn counted_page(table: &Table<'_>, client: &Client, operation: &str, page: Value) -> Calls {
     table.counted.count(client.api_ok(operation, page)).await
 }
@@ -256,4 +269,10 @@ async fn deletions(table: &mut Table<'_>, client: &Client, small: &[Image], larg
 
     let input = json!({ "repositoryName": "small", "imageIds": [{ "imageTag": "v5" }] });
     table.row("BatchDeleteImage by the last tag", None, client.api_ok("BatchDeleteImage", input)).await;
+
+    let forced = |repository: &str| json!({ "repositoryName": repository, "force": true });
+    let all = client.api_ok("DeleteRepository", forced("large"));
+    let of_large = table.row("DeleteRepository with its images", DELETE, all).await;
+    let of_small = table.counted.count(client.api_ok("DeleteRepository", forced("small"))).await;
+    assert_eq!(of_large, of_small, "DeleteRepository with {} images and with {}", large.len(), small.len());
 }

@@ -36,6 +36,7 @@ async fn changes_and_refusals_are_in_the_trail_of_whom_they_concern() {
     let of_a = events(&a, json!({})).await;
     let blobs = image.blobs.len();
     let mut expected = vec!["BatchDeleteImage", "BatchDeleteImage", "PutImage"];
+    // Each was sent with the request that began it.
     expected.extend(vec!["InitiateLayerUpload"; blobs]);
     expected.push("CreateRepository");
     // Events of one millisecond have no order.
@@ -112,5 +113,48 @@ async fn no_secret_is_in_the_trail() {
             assert!(!all.contains(secret.as_str()));
         }
     }
+    registry.stop().await;
+}
+
+#[tokio::test]
+async fn whoever_proves_nothing_is_named_as_unknown() {
+    let registry = Registry::start().await;
+    let operator = registry.client();
+    let a = operator.new_account(A).await;
+    let policy =
+        json!({ "Version": "2012-10-17", "Statement": { "Effect": "Allow", "Action": "ecr:*", "Resource": "*" } });
+    let user = a.new_user("ada", Some(&policy)).await;
+    let mut wrong = user.key().clone();
+    wrong.secret_access_key = "not/the/secret".to_owned();
+    user.with_key(&wrong)
+        .api("DeleteRepository", json!({ "repositoryName": "app" }))
+        .await
+        .expect_aws_error_code("InvalidSignatureException");
+    // A login goes on only as long as its key is there.
+    user.password().await;
+    let id = user.key().access_key_id.clone();
+    a.iam_ok("DeleteAccessKey", &[("UserName", "ada"), ("AccessKeyId", &id)]).await;
+    user.oci("GET", "/v2/app/manifests/latest").send().await.expect_oci_error(403, "DENIED");
+    // Nobody's key is nobody's event.
+    let mut nobody = user.key().clone();
+    nobody.access_key_id = ironwharf_model::access_key_id(
+        ironwharf_model::AccessKeyKind::LongTerm,
+        &ironwharf_model::AccountId::parse(B).expect("an account"),
+        [1; 5],
+    );
+    user.with_key(&nobody).api("ListImages", json!({})).await.expect_aws_error_code("UnrecognizedClientException");
+
+    let refused: Vec<Value> =
+        events(&a, json!({})).await.into_iter().filter(|event| event["userIdentity"]["type"] == "Unknown").collect();
+    let mut found: Vec<_> = refused
+        .iter()
+        .map(|event| {
+            assert_eq!(event["userIdentity"]["accessKeyId"], id);
+            assert_eq!(event["sourceIPAddress"], "127.0.0.1");
+            (event["eventName"].as_str().expect("a name"), event["errorCode"].as_str().expect("a code"))
+        })
+        .collect();
+    found.sort_unstable();
+    assert_eq!(found, [("BatchGetImage", "ExpiredTokenException"), ("DeleteRepository", "InvalidSignatureException")]);
     registry.stop().await;
 }

@@ -16,6 +16,7 @@ use crate::words::unknown_digest;
 
 const A: &str = "111111111111";
 const B: &str = "222222222222";
+const ARN: &str = "arn:aws:ecr:us-east-1:111111111111:repository/app";
 
 /// A registry with two tenants. `user` is a user of the first whose policy is
 /// replaced before each knock; `admin` is one of the second, who may do
@@ -66,6 +67,12 @@ fn is_denied(reply: &Reply) -> bool {
     text.contains("is not authorized to perform") && (reply.status == 400 || reply.status == 403)
 }
 
+/// A lifecycle policy that leaves what is there alone.
+fn lifecycle_policy() -> String {
+    let selection = json!({ "tagStatus": "any", "countType": "imageCountMoreThan", "countNumber": 1000 });
+    json!({ "rules": [{ "rulePriority": 1, "selection": selection, "action": { "type": "expire" } }] }).to_string()
+}
+
 /// The inputs of the ECR operations.
 fn ecr_input(operation: &str, image: &Image) -> Value {
     let digest = &image.digest;
@@ -79,8 +86,20 @@ fn ecr_input(operation: &str, image: &Image) -> Value {
         "DescribeRepositories"
         | "GetAuthorizationToken"
         | "DescribeRegistry"
+        | "DescribeRepositoryCreationTemplates"
         | "GetRegistryPolicy"
         | "DeleteRegistryPolicy" => json!({}),
+        "GetAccountSetting" => json!({ "name": "BLOB_MOUNTING" }),
+        "PutAccountSetting" => json!({ "name": "BLOB_MOUNTING", "value": "ENABLED" }),
+        "CreateRepositoryCreationTemplate" => json!({ "prefix": "prod", "appliedFor": ["CREATE_ON_PUSH"] }),
+        "UpdateRepositoryCreationTemplate" | "DeleteRepositoryCreationTemplate" => json!({ "prefix": "nothing" }),
+        "ListTagsForResource" => json!({ "resourceArn": ARN }),
+        "TagResource" => json!({ "resourceArn": ARN, "tags": [{ "Key": "colour", "Value": "red" }] }),
+        "UntagResource" => json!({ "resourceArn": ARN, "tagKeys": ["colour"] }),
+        "PutImageTagMutability" => json!({ "repositoryName": "app", "imageTagMutability": "MUTABLE" }),
+        "PutImageScanningConfiguration" => {
+            json!({ "repositoryName": "app", "imageScanningConfiguration": { "scanOnPush": false } })
+        }
         "PutRegistryPolicy" => json!({ "policyText": policy.to_string() }),
         "SetRepositoryPolicy" => json!({ "repositoryName": "app", "policyText": policy.to_string(), "force": true }),
         "BatchGetImage" | "BatchDeleteImage" => json!({ "repositoryName": "app", "imageIds": id }),
@@ -93,19 +112,58 @@ fn ecr_input(operation: &str, image: &Image) -> Value {
         "CompleteLayerUpload" => json!({
             "repositoryName": "app", "uploadId": "01234567-89ab-4def-8123-456789abcdef", "layerDigests": [digest]
         }),
+        "UpdateImageStorageClass" => json!({
+            "repositoryName": "app", "imageId": { "imageDigest": unknown_digest() }, "targetStorageClass": "ARCHIVE"
+        }),
+        "ListImageReferrers" => json!({ "repositoryName": "app", "subjectId": { "imageDigest": digest } }),
+        "ListPullTimeUpdateExclusions" => json!({}),
+        "RegisterPullTimeUpdateExclusion" | "DeregisterPullTimeUpdateExclusion" => {
+            json!({ "principalArn": format!("arn:aws:iam::{A}:role/scanner") })
+        }
+        "PutLifecyclePolicy" | "StartLifecyclePolicyPreview" => {
+            json!({ "repositoryName": "app", "lifecyclePolicyText": lifecycle_policy() })
+        }
         _ => json!({ "repositoryName": "app" }),
     }
 }
 
 /// Operations that name no registry, so that a stranger's go to his own.
-const OWN_REGISTRY_ONLY: [&str; 5] =
-    ["GetAuthorizationToken", "DescribeRegistry", "GetRegistryPolicy", "PutRegistryPolicy", "DeleteRegistryPolicy"];
+const OWN_REGISTRY_ONLY: [&str; 14] = [
+    "GetAuthorizationToken",
+    "DescribeRegistry",
+    "GetRegistryPolicy",
+    "PutRegistryPolicy",
+    "DeleteRegistryPolicy",
+    "GetAccountSetting",
+    "PutAccountSetting",
+    "CreateRepositoryCreationTemplate",
+    "UpdateRepositoryCreationTemplate",
+    "DeleteRepositoryCreationTemplate",
+    "DescribeRepositoryCreationTemplates",
+    "RegisterPullTimeUpdateExclusion",
+    "DeregisterPullTimeUpdateExclusion",
+    "ListPullTimeUpdateExclusions",
+];
+
+/// Operations whose input names the registry by an ARN.
+const BY_ARN: [&str; 3] = ["ListTagsForResource", "TagResource", "UntagResource"];
+
+/// The rights that an operation takes besides its own.
+fn besides(operation: &str) -> &'static [&'static str] {
+    match operation {
+        "CreateRepositoryCreationTemplate" | "UpdateRepositoryCreationTemplate" => &["ecr:CreateRepository"],
+        _ => &[],
+    }
+}
 
 #[tokio::test]
 async fn every_operation_of_ecr() {
     let scene = Scene::set().await;
     for operation in ops::SERVED {
-        let (operation, action) = (operation.as_str(), format!("ecr:{operation}"));
+        let operation = operation.as_str();
+        // The one operation without an action of its own name.
+        let action = if operation == "ListImageReferrers" { "BatchGetImage" } else { operation };
+        let action = format!("ecr:{action}");
         let input = ecr_input(operation, &scene.image);
 
         let target = format!("AmazonEC2ContainerRegistry_V20150921.{operation}");
@@ -114,7 +172,9 @@ async fn every_operation_of_ecr() {
 
         if !OWN_REGISTRY_ONLY.contains(&operation) {
             let mut foreign = input.clone();
-            foreign["registryId"] = json!(A);
+            if !BY_ARN.contains(&operation) {
+                foreign["registryId"] = json!(A);
+            }
             let reply = scene.admin.api(operation, foreign).await;
             assert!(is_denied(&reply), "{operation} of another tenant: {}", reply.text());
         }
@@ -123,7 +183,14 @@ async fn every_operation_of_ecr() {
         let reply = scene.user.api(operation, input.clone()).await;
         assert!(is_denied(&reply), "{operation} without the right: {}", reply.text());
 
-        scene.allow("Action", &[&action]).await;
+        for missing in besides(operation) {
+            scene.allow("NotAction", &[missing]).await;
+            let reply = scene.user.api(operation, input.clone()).await;
+            assert!(is_denied(&reply), "{operation} without {missing}: {}", reply.text());
+        }
+
+        let rights = [&[action.as_str()], besides(operation)].concat();
+        scene.allow("Action", &rights).await;
         let reply = scene.user.api(operation, input).await;
         assert!(!is_denied(&reply), "{operation} with the right: {}", reply.text());
         assert!(!reply.status.is_server_error(), "{operation}: {}", reply.text());

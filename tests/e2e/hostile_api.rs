@@ -49,15 +49,11 @@ async fn no_operation_takes_what_is_not_json() {
     registry.stop().await;
 }
 
-/// Every member of every operation, with every type that it does not have.
-#[tokio::test]
-async fn members_of_the_wrong_type_are_refused() {
-    let registry = Registry::start().await;
-    let client = registry.client();
-    client.push_image("app", "latest", &Image::new("target")).await;
+/// An input of every operation that has members, with all of them.
+fn inputs() -> Vec<(&'static str, Value)> {
     let digest = crate::words::unknown_digest();
     let upload = "01234567-89ab-4def-8123-456789abcdef";
-    let inputs = [
+    vec![
         (
             "BatchCheckLayerAvailability",
             json!({ "registryId": TestApp::ACCOUNT, "repositoryName": "app", "layerDigests": [digest] }),
@@ -94,17 +90,89 @@ async fn members_of_the_wrong_type_are_refused() {
         ("ListImages", json!({ "repositoryName": "app", "nextToken": "x", "filter": { "imageStatus": "ANY" } })),
         ("DeleteRepositoryPolicy", json!({ "repositoryName": "app" })),
         ("GetRepositoryPolicy", json!({ "repositoryName": "app" })),
+        ("DeleteLifecyclePolicy", json!({ "repositoryName": "app" })),
+        ("GetLifecyclePolicy", json!({ "repositoryName": "app" })),
+        (
+            "GetLifecyclePolicyPreview",
+            json!({
+                "repositoryName": "app", "imageIds": [{ "imageDigest": digest, "imageTag": "x" }],
+                "nextToken": "x", "maxResults": 5, "filter": { "tagStatus": "ANY" }
+            }),
+        ),
+        ("PutLifecyclePolicy", json!({ "repositoryName": "app", "lifecyclePolicyText": "{}" })),
+        ("StartLifecyclePolicyPreview", json!({ "repositoryName": "app", "lifecyclePolicyText": "{}" })),
+        (
+            "UpdateImageStorageClass",
+            json!({
+                "repositoryName": "app", "imageId": { "imageDigest": digest, "imageTag": "x" },
+                "targetStorageClass": "ARCHIVE"
+            }),
+        ),
+        (
+            "ListImageReferrers",
+            json!({
+                "repositoryName": "app", "subjectId": { "imageDigest": digest }, "nextToken": "x", "maxResults": 5,
+                "filter": { "artifactTypes": ["a"], "artifactStatus": "ANY" }
+            }),
+        ),
+        ("RegisterPullTimeUpdateExclusion", json!({ "principalArn": "x" })),
+        ("DeregisterPullTimeUpdateExclusion", json!({ "principalArn": "x" })),
+        ("ListPullTimeUpdateExclusions", json!({ "nextToken": "x", "maxResults": 5 })),
         ("PutRegistryPolicy", json!({ "policyText": "{}" })),
         ("SetRepositoryPolicy", json!({ "repositoryName": "app", "policyText": "{}", "force": true })),
         (
             "PutImage",
             json!({ "repositoryName": "app", "imageManifest": "{}", "imageManifestMediaType": "x", "imageTag": "x", "imageDigest": digest }),
         ),
+        ("GetAccountSetting", json!({ "name": "BLOB_MOUNTING" })),
+        ("PutAccountSetting", json!({ "name": "BLOB_MOUNTING", "value": "ENABLED" })),
+        (
+            "CreateRepositoryCreationTemplate",
+            json!({
+                "prefix": "prod",
+                "description": "x",
+                "encryptionConfiguration": { "encryptionType": "AES256", "kmsKey": "" },
+                "resourceTags": [{ "Key": "a", "Value": "b" }],
+                "imageTagMutability": "MUTABLE_WITH_EXCLUSION",
+                "imageTagMutabilityExclusionFilters": [{ "filterType": "WILDCARD", "filter": "v*" }],
+                "repositoryPolicy": "{}",
+                "lifecyclePolicy": "{}",
+                "appliedFor": ["CREATE_ON_PUSH"],
+                "customRoleArn": "x",
+            }),
+        ),
+        ("UpdateRepositoryCreationTemplate", json!({ "prefix": "prod", "appliedFor": ["CREATE_ON_PUSH"] })),
+        ("DeleteRepositoryCreationTemplate", json!({ "prefix": "prod" })),
+        ("DescribeRepositoryCreationTemplates", json!({ "prefixes": ["prod"], "nextToken": "x", "maxResults": 5 })),
+        ("ListTagsForResource", json!({ "resourceArn": "x" })),
+        ("TagResource", json!({ "resourceArn": "x", "tags": [{ "Key": "a", "Value": "b" }] })),
+        ("UntagResource", json!({ "resourceArn": "x", "tagKeys": ["a"] })),
+        (
+            "PutImageTagMutability",
+            json!({
+                "repositoryName": "app",
+                "imageTagMutability": "MUTABLE_WITH_EXCLUSION",
+                "imageTagMutabilityExclusionFilters": [{ "filterType": "WILDCARD", "filter": "v*" }],
+            }),
+        ),
+        (
+            "PutImageScanningConfiguration",
+            json!({ "repositoryName": "app", "imageScanningConfiguration": { "scanOnPush": true } }),
+        ),
         (
             "UploadLayerPart",
             json!({ "repositoryName": "app", "uploadId": upload, "partFirstByte": 0, "partLastByte": 1, "layerPartBlob": "YQ==" }),
         ),
-    ];
+    ]
+}
+
+/// Every member of every operation, with every type that it does not have.
+#[tokio::test]
+async fn members_of_the_wrong_type_are_refused() {
+    let registry = Registry::start().await;
+    let client = registry.client();
+    client.push_image("app", "latest", &Image::new("target")).await;
+    let inputs = inputs();
     let covered: Vec<&str> = inputs.iter().map(|(operation, _)| *operation).collect();
     let without_members = ["DescribeRegistry", "DeleteRegistryPolicy", "GetRegistryPolicy"];
     for operation in SERVED {

@@ -9,6 +9,7 @@
 )]
 
 mod access;
+mod account_settings;
 mod accounts;
 mod api_images;
 mod api_layers;
@@ -22,6 +23,7 @@ mod hostile_api;
 mod hostile_http;
 mod hostile_routes;
 mod isolation;
+mod lifecycle;
 mod not_yet_served;
 mod oci_blobs;
 mod oci_listings;
@@ -29,6 +31,9 @@ mod oci_manifests;
 mod oci_names;
 mod oci_uploads;
 mod rate_limits;
+mod repository_deletion;
+mod repository_settings;
+mod templates;
 mod web_identity;
 mod web_identity_tokens;
 mod words;

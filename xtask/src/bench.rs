@@ -4,6 +4,8 @@
 //! It prints rates and their ratio. It asserts nothing: a ratio is for a person
 //! to judge, on a machine that is otherwise idle.
 
+pub(crate) mod neighbours;
+
 use std::fmt::Write as _;
 use std::io::{BufRead as _, BufReader};
 use std::net::TcpListener;
@@ -43,7 +45,7 @@ struct Target {
     process: Child,
     authority: String,
     authorization: Option<String>,
-    _folder: tempfile::TempDir,
+    folder: tempfile::TempDir,
 }
 
 impl Drop for Target {
@@ -66,7 +68,7 @@ pub(crate) fn run() -> Result<()> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().ok_or("the workspace has no folder")?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     runtime.block_on(async {
-        let ours = ironwharf(root)?;
+        let ours = ironwharf(root, &[])?;
         let ours_rows = measure(&ours).await?;
         drop(ours);
         let theirs = docker_registry().await?;
@@ -87,11 +89,18 @@ fn report(ours: Vec<Row>, theirs: Vec<Row>, name: &str) -> String {
     text
 }
 
-fn ironwharf(root: &Path) -> Result<Target> {
-    let binary = std::env::var_os("IRONWHARF_BIN").map_or_else(|| root.join("target/release/ironwharf"), PathBuf::from);
+/// The binary that is measured.
+fn binary(root: &Path) -> PathBuf {
+    std::env::var_os("IRONWHARF_BIN").map_or_else(|| root.join("target/release/ironwharf"), PathBuf::from)
+}
+
+fn ironwharf(root: &Path, options: &[&str]) -> Result<Target> {
+    let binary = binary(root);
     let folder = tempfile::tempdir()?;
     let mut process = Command::new(&binary)
-        .args(["serve", "--listen", "127.0.0.1:0", "--data-dir"])
+        .arg("serve")
+        .args(options)
+        .args(["--listen", "127.0.0.1:0", "--data-dir"])
         .arg(folder.path())
         .env("RUST_LOG", "warn")
         .stdout(Stdio::piped())
@@ -108,7 +117,7 @@ fn ironwharf(root: &Path) -> Result<Target> {
     let password = Command::new(&binary).args(["login-password", "--data-dir"]).arg(folder.path()).output()?;
     let password = String::from_utf8(password.stdout)?;
     let authorization = format!("Basic {}", STANDARD.encode(format!("AWS:{}", password.trim())));
-    Ok(Target { name: "ironwharf", process, authority, authorization: Some(authorization), _folder: folder })
+    Ok(Target { name: "ironwharf", process, authority, authorization: Some(authorization), folder })
 }
 
 async fn docker_registry() -> Result<Target> {
@@ -137,7 +146,7 @@ async fn docker_registry() -> Result<Target> {
         }
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
-    Ok(Target { name: "docker-registry 2.8.2", process, authority, authorization: None, _folder: folder })
+    Ok(Target { name: "docker-registry 2.8.2", process, authority, authorization: None, folder })
 }
 
 /// One kept-alive connection.

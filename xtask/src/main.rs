@@ -15,7 +15,9 @@ usage: cargo xtask <command>
 commands:
   codegen [--check]   write the generated files of crates/wire from the API model,
                       or only verify that the checked-in ones are current
-  bench               measure the release binary beside Debian's docker-registry";
+  bench               measure the release binary beside Debian's docker-registry
+  bench neighbours    measure what one tenant notices of another one that asks for
+                      ten times what it may have";
 
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
@@ -23,6 +25,7 @@ fn main() -> ExitCode {
     let outcome = match words.as_slice() {
         ["codegen"] => codegen::run(codegen::Mode::Write),
         ["codegen", "--check"] => codegen::run(codegen::Mode::Check),
+        ["bench", "neighbours"] => bench::neighbours::run().map_err(|error| error.to_string()),
         ["bench"] => bench::run().map_err(|error| error.to_string()),
         ["help" | "--help" | "-h"] => {
             println!("{USAGE}");

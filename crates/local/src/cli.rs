@@ -60,7 +60,7 @@ enum Command {
 #[derive(Debug, Args)]
 pub(crate) struct DataDir {
     /// Where everything is kept [default: ironwharf in the user's data folder]
-    #[arg(long, value_name = "FOLDER", env = "IRONWHARF_DATA_DIR")]
+    #[arg(long, value_name = "FOLDER", global = true, env = "IRONWHARF_DATA_DIR")]
     data_dir: Option<PathBuf>,
 }
 
@@ -83,7 +83,8 @@ struct ServeArgs {
     /// Use AWS services at this URL (`LocalStack`, for example) instead of the embedded ones
     #[arg(long, value_name = "URL", env = "IRONWHARF_ENDPOINT_URL", value_parser = endpoint_url)]
     endpoint_url: Option<String>,
-    /// Create a repository when an image is pushed to it
+    /// Give every new registry a creation template that lets a push create its
+    /// repository. One that has it keeps it until the template is deleted
     #[arg(long, value_name = "BOOL", default_value_t = true, default_missing_value = "true", num_args = 0..=1, action = clap::ArgAction::Set)]
     create_on_push: bool,
     /// How often an account may do what

@@ -63,7 +63,7 @@ pub struct ServeOptions {
     pub registry_host: Option<RegistryHost>,
     /// Services to use instead of the embedded ones.
     pub endpoint_url: Option<String>,
-    /// Whether a push creates its repository.
+    /// Whether new registries let a push create its repository.
     pub create_on_push: bool,
     /// How often a tenant may do what.
     pub rate_limits: RateLimits,
@@ -181,11 +181,22 @@ impl Server {
         self.address
     }
 
+    /// The embedded services, if these are what is served from.
+    #[must_use]
+    pub fn embedded(&self) -> Option<Arc<Embedded>> {
+        self.service.embedded.clone()
+    }
+
+    /// The registry behind the port.
+    pub(crate) const fn app(&self) -> &App {
+        &self.service.app
+    }
+
     /// Serves until `stop` is done; then finishes the requests in flight.
     pub async fn run(self, stop: impl Future<Output = ()>) {
         let Self { listener, service, .. } = self;
         let app = service.app.clone();
-        let worker = tokio::spawn(async move { behind(app.do_work()).await });
+        let worker = tokio::spawn(async move { Box::pin(behind(app.do_work())).await });
         let app = service.app.clone();
         let recorder = tokio::spawn(behind(app.record_pulls()));
         let graceful = GracefulShutdown::new();
@@ -234,6 +245,8 @@ impl Server {
         }
         recorder.abort();
         behind(app.flush_pulls()).await;
+        // Whoever opens the folder next finds it free.
+        let _ = tokio::join!(worker, recorder);
     }
 }
 

@@ -1,32 +1,45 @@
 //! A registry for tests: its own port, its own folder, gone when dropped.
 
 use std::collections::BTreeMap;
+use std::fmt;
 use std::net::SocketAddr;
 use std::path::Path;
+use std::sync::Arc;
 
+use ironwharf_cloud::Cloud;
 use ironwharf_model::{AccountId, Region};
-use ironwharf_registry::{EgressRules, RateLimits, RegistryHost};
+use ironwharf_registry::{App, EgressRules, RateLimits, Regions as _, RegistryHost};
+use time::OffsetDateTime;
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 
 use crate::cli::Sentence;
 use crate::counting::CallCounts;
 use crate::credentials::RootKey;
+use crate::embedded::Embedded;
+use crate::regions::EmbeddedRegions;
 use crate::server::{ServeOptions, Server};
 
 /// A running registry.
-#[derive(Debug)]
 pub struct TestApp {
     address: SocketAddr,
     counts: CallCounts,
-    stop: Option<oneshot::Sender<()>>,
+    embedded: Option<Arc<Embedded>>,
+    app: App,
+    stop: oneshot::Sender<()>,
     server: JoinHandle<()>,
+}
+
+impl fmt::Debug for TestApp {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.debug_struct("TestApp").field("address", &self.address).finish_non_exhaustive()
+    }
 }
 
 /// What differs between tests.
 #[derive(Clone, Debug)]
 pub struct TestOptions {
-    /// Whether a push creates its repository.
+    /// As `--create-on-push`.
     pub create_on_push: bool,
     /// As `--registry-host`.
     pub registry_host: Option<&'static str>,
@@ -75,13 +88,13 @@ impl TestApp {
             },
         };
         let server = Server::bind(options, Some(counts.clone())).await?;
-        let address = server.address();
+        let (address, embedded, app) = (server.address(), server.embedded(), server.app().clone());
         let (stop, stopped) = oneshot::channel();
         let server = tokio::spawn(server.run(async move {
             // A dropped sender means the same as a sent word.
             let _ = stopped.await;
         }));
-        Ok(Self { address, counts, stop: Some(stop), server })
+        Ok(Self { address, counts, embedded, app, stop, server })
     }
 
     /// `127.0.0.1:<port>`.
@@ -102,11 +115,34 @@ impl TestApp {
         self.counts.take()
     }
 
+    /// The storage of a Region as the registry has it, to look behind the wire.
+    ///
+    /// # Errors
+    /// If the Region has no data, or cannot be opened.
+    pub async fn cloud(&self, region: &Region) -> Result<Cloud, Sentence> {
+        let missing = || format!("there is no storage of {region}");
+        let embedded = self.embedded.clone().ok_or_else(missing)?;
+        let opened = EmbeddedRegions { embedded, counts: None }.open(region, false).await;
+        opened.map_err(|error| error.to_string())?.ok_or_else(missing)
+    }
+
+    /// Does one step of all work that would be due in the default Region at
+    /// this time, as a schedule does; how many steps there were.
+    ///
+    /// # Errors
+    /// If the list of work cannot be read.
+    pub async fn do_work_at(&self, now: OffsetDateTime) -> Result<usize, Sentence> {
+        let region = Region::parse(Self::REGION).map_err(|error| error.to_string())?;
+        self.app.do_due_work(&region, now).await.map_err(|error| error.to_string())
+    }
+
     /// Stops the registry and waits until it is gone, so that its folder can
     /// be opened again.
-    pub async fn stop(mut self) {
-        drop(self.stop.take());
+    pub async fn stop(self) {
+        // The server is the last to hold on to the folder.
+        let Self { app, embedded, stop, server, .. } = self;
+        drop((app, embedded, stop));
         // The task ends by itself; a panic in it was a failed test already.
-        let _ = (&mut self.server).await;
+        let _ = server.await;
     }
 }

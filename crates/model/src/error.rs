@@ -67,11 +67,48 @@ pub enum Error {
     /// The repository has no policy.
     #[error("Repository policy does not exist for {}", .0.phrase())]
     RepositoryPolicyNotFound(RepositoryId),
+    /// The repository has no lifecycle policy.
+    #[error("Lifecycle policy does not exist for {}", .0.phrase())]
+    LifecyclePolicyNotFound(RepositoryId),
+    /// No preview of a lifecycle policy was ever asked for.
+    #[error("Lifecycle policy preview does not exist for {}", .0.phrase())]
+    LifecyclePolicyPreviewNotFound(RepositoryId),
+    /// The last preview has not ended yet.
+    #[error("Lifecycle policy preview is in progress for {}; wait until it is complete", .0.phrase())]
+    LifecyclePolicyPreviewInProgress(RepositoryId),
     /// The registry has no policy.
     #[error("Registry policy does not exist in the registry with id '{registry}'")]
     RegistryPolicyNotFound {
         /// The registry's account.
         registry: AccountId,
+    },
+
+    // --- repository creation templates ----------------------------------------
+    /// No template of this prefix.
+    #[error("The repository creation template with prefix '{}' does not exist in the registry with id '{registry}'", quoted(.prefix))]
+    TemplateNotFound {
+        /// The registry's account.
+        registry: AccountId,
+        /// What was asked for.
+        prefix: String,
+    },
+    /// A template of this prefix is there already.
+    #[error("The repository creation template with prefix '{}' already exists in the registry with id '{registry}'", quoted(.prefix))]
+    TemplateAlreadyExists {
+        /// The registry's account.
+        registry: AccountId,
+        /// The prefix.
+        prefix: String,
+    },
+    /// A push needs a repository, and the template for it cannot be applied.
+    #[error("The repository '{}' cannot be created from the repository creation template with prefix '{prefix}': {reason}", .repository.name)]
+    TemplateNotApplicable {
+        /// The repository.
+        repository: RepositoryId,
+        /// Which template.
+        prefix: String,
+        /// What is in the way.
+        reason: String,
     },
 
     // --- images -------------------------------------------------------------

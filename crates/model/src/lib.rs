@@ -6,6 +6,7 @@
 //! make one than its `parse`. Storage keys are only ever built from them.
 
 pub mod access_key;
+pub mod account_setting;
 pub mod arn;
 pub mod digest;
 pub mod error;
@@ -19,9 +20,11 @@ pub mod principal;
 pub mod repository;
 pub mod strict_json;
 pub mod tag;
+pub mod template;
 
 pub use access_key::{AccessKeyKind, access_key_id, account_of_access_key};
-pub use arn::RepositoryArn;
+pub use account_setting::{AccountSetting, AccountSettings};
+pub use arn::{NamedRepository, RepositoryArn};
 pub use digest::{Algorithm, Digest};
 pub use error::{Error, Result};
 pub use identity::{AccountId, Region};
@@ -31,3 +34,4 @@ pub use mutability::TagMutability;
 pub use principal::{Principal, PrincipalKind};
 pub use repository::RepositoryName;
 pub use tag::{ImageIdentifier, Reference, Tag};
+pub use template::TemplatePrefix;

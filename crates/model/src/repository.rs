@@ -30,7 +30,7 @@ impl RepositoryName {
 }
 
 /// `[a-z0-9]+((\.|_|__|-+)[a-z0-9]+)*`
-fn is_path_component(component: &str) -> bool {
+pub(crate) fn is_path_component(component: &str) -> bool {
     let is_word = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit();
     let edges_are_words =
         component.bytes().next().is_some_and(is_word) && component.bytes().last().is_some_and(is_word);

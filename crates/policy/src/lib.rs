@@ -4,5 +4,6 @@
 //! evaluation is linear in its input, whatever the pattern.
 
 pub mod iam;
+pub mod lifecycle;
 pub mod tags;
 pub mod wildcard;

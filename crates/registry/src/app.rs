@@ -12,6 +12,7 @@ use ironwharf_wire::query::Service;
 use tokio::sync::{Notify, OnceCell};
 use tracing::Instrument as _;
 
+use crate::audit::Unproven;
 use crate::authenticate::RequestId;
 use crate::body::{self, Body};
 use crate::config::AppConfig;
@@ -40,6 +41,7 @@ struct Inner {
     throttle: Arc<Throttle>,
     issuers: Issuers,
     work_made: Notify,
+    unproven: Unproven,
 }
 
 /// Which protocol a request speaks, which decides how its errors are sent.
@@ -56,11 +58,11 @@ impl App {
     /// A registry with this configuration.
     #[must_use]
     pub fn new(config: AppConfig, regions: Box<dyn Regions>) -> Self {
-        let (regions, directory) = (OpenRegions::new(regions), OnceCell::new());
+        let (regions, directory) = (OpenRegions::new(regions, config.create_on_push), OnceCell::new());
         let throttle = Arc::new(Throttle::new(config.rate_limits));
         let issuers = Issuers::new(config.egress.clone());
-        let work_made = Notify::new();
-        Self { inner: Arc::new(Inner { config, regions, directory, throttle, issuers, work_made }) }
+        let (work_made, unproven) = (Notify::new(), Unproven::default());
+        Self { inner: Arc::new(Inner { config, regions, directory, throttle, issuers, work_made, unproven }) }
     }
 
     pub(crate) fn config(&self) -> &AppConfig {
@@ -83,6 +85,11 @@ impl App {
     /// Wakes whoever does work in this process.
     pub(crate) fn work_made(&self) -> &Notify {
         &self.inner.work_made
+    }
+
+    /// How many refusals of strangers were kept.
+    pub(crate) fn unproven(&self) -> &Unproven {
+        &self.inner.unproven
     }
 
     /// Who there is, and what they may do.

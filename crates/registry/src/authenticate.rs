@@ -14,12 +14,13 @@ use http::HeaderMap;
 use http::header::{AUTHORIZATION, USER_AGENT};
 use http::request::Parts;
 use ironwharf_model::error::SignatureFailure;
-use ironwharf_model::{Error, Principal, PrincipalKind, Region, Result};
+use ironwharf_model::{Error, Principal, PrincipalKind, Region, Result, account_of_access_key};
 use ironwharf_wire::seal::{Bearer, SealedSession, SealedToken, SessionClaims, TokenClaims};
-use ironwharf_wire::sigv4::{self, Claim, SigV4Error};
+use ironwharf_wire::sigv4::{self, Claim, SigV4Error, Unverified};
 use time::OffsetDateTime;
 
 use crate::app::App;
+use crate::audit;
 use crate::identity::grants::NamedPolicy;
 use crate::identity::{Directory, Grants};
 use crate::region::RegionState;
@@ -108,16 +109,26 @@ enum Proof {
 }
 
 /// Verifies the signature of an API request. Its Region is the one in the
-/// signature's scope.
+/// signature's scope. `action` is what it asks for, for the audit trail.
 pub(crate) async fn by_signature(
     app: &App,
     parts: &Parts,
     request: &sigv4::Request<'_>,
     services: &[&str],
+    action: &str,
     now: OffsetDateTime,
 ) -> Result<Caller> {
     let expectations = sigv4::Expectations { services, now };
     let unverified = sigv4::parse(request, &expectations).map_err(|error| refused(&error))?;
+    let key = unverified.claim().access_key_id.clone();
+    let verified = verify(app, parts, unverified, now).await;
+    if let (Err(error @ Error::Signature { .. }), Some(account)) = (&verified, account_of_access_key(&key)) {
+        audit::unproven(app, parts, action, &account, &key, error).await;
+    }
+    verified
+}
+
+async fn verify(app: &App, parts: &Parts, unverified: Unverified, now: OffsetDateTime) -> Result<Caller> {
     let directory = app.directory().await?;
     let (proof, secret) = proof(&directory, unverified.claim(), now.unix_timestamp()).await?.unzip();
     let claim = unverified.claim().clone();
@@ -229,8 +240,9 @@ fn refused(error: &SigV4Error) -> Error {
 /// Opens the login token of a data plane request. Its Region is the token's.
 ///
 /// No credentials, or none of the right form, are answered with the challenge;
-/// a token that is not (any more) good is refused, as ECR does.
-pub(crate) async fn by_token(app: &App, parts: &Parts, now: OffsetDateTime) -> Result<Caller> {
+/// a token that is not (any more) good is refused, as ECR does. `action` is what
+/// is asked for, for the audit trail.
+pub(crate) async fn by_token(app: &App, parts: &Parts, action: Option<&str>, now: OffsetDateTime) -> Result<Caller> {
     let password = basic_password(&parts.headers)?;
     let token = SealedToken::parse(&password).map_err(|_| Error::TokenRefused)?;
     let region = Region::parse(&token.header.region).map_err(|_| Error::TokenRefused)?;
@@ -238,12 +250,17 @@ pub(crate) async fn by_token(app: &App, parts: &Parts, now: OffsetDateTime) -> R
     let now_s = now.unix_timestamp();
     let key = region.keyring.of_day(token.header.day, now_s).await?.ok_or(Error::TokenRefused)?;
     let claims = key.open_token(&token).map_err(|_| Error::TokenRefused)?;
-    if claims.expires_at_s <= now_s || claims.issued_at_s > now_s + 300 {
-        return Err(Error::TokenRefused);
-    }
+    let is_timely = claims.expires_at_s > now_s && claims.issued_at_s <= now_s + 300;
     let directory = app.directory().await?;
-    let grants = token_standing(&directory, &claims, now_s).await?.ok_or(Error::TokenRefused)?;
+    let grants = if is_timely { token_standing(&directory, &claims, now_s).await? } else { None };
     let TokenClaims { bearer, registry, .. } = claims;
+    let Some(grants) = grants else {
+        let Principal { account, access_key_id, .. } = &bearer.principal;
+        if let Some(action) = action {
+            audit::unproven(app, parts, action, account, access_key_id, &Error::TokenRefused).await;
+        }
+        return Err(Error::TokenRefused);
+    };
     caller(app, parts, bearer, grants, registry, region, now).await
 }
 

@@ -11,7 +11,9 @@ use std::sync::Arc;
 
 use ironwharf_cloud::table::Repository;
 use ironwharf_cloud::{Mode, Objects, Table, TenantStorage};
-use ironwharf_model::{AccountId, Error, PrincipalKind, Region, RepositoryArn, RepositoryName, Result, arn};
+use ironwharf_model::{
+    AccountId, Error, PrincipalKind, Region, RepositoryArn, RepositoryName, Result, TemplatePrefix, arn,
+};
 use ironwharf_policy::iam::{Attached, Context, Decision, Policies, Policy, Request, Requester, decide};
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
@@ -31,6 +33,13 @@ pub enum Resource {
     Catalog {
         /// The registry's account.
         account: AccountId,
+    },
+    /// All repositories that a creation template is for (`repository/prod/*`).
+    Under {
+        /// The registry's account.
+        account: AccountId,
+        /// The template's prefix.
+        prefix: TemplatePrefix,
     },
     /// One repository.
     Repository {
@@ -53,6 +62,7 @@ impl Resource {
         match self {
             Self::Registry { account }
             | Self::Catalog { account }
+            | Self::Under { account, .. }
             | Self::Repository { account, .. }
             | Self::Identity { account, .. } => account,
         }
@@ -62,8 +72,11 @@ impl Resource {
     fn arn(&self, region: &Region) -> String {
         match self {
             Self::Registry { .. } => "*".to_owned(),
-            Self::Catalog { account } => {
+            Self::Catalog { account } | Self::Under { account, prefix: TemplatePrefix::Root } => {
                 format!("arn:{}:ecr:{region}:{account}:repository/*", arn::partition(region))
+            }
+            Self::Under { account, prefix } => {
+                format!("arn:{}:ecr:{region}:{account}:repository/{prefix}/*", arn::partition(region))
             }
             Self::Repository { account, name } => RepositoryArn { region, account, repository: name }.to_string(),
             Self::Identity { arn, .. } => arn.clone(),
@@ -159,8 +172,8 @@ impl Permit {
     }
 
     /// Whether the caller may perform another action on another resource too.
-    pub(crate) async fn also(&self, action: &str, resource: &Resource) -> Result<bool> {
-        match check(&self.caller, self.mode, action, resource, &Details::default()).await {
+    pub(crate) async fn also(&self, action: &str, resource: &Resource, details: &Details) -> Result<bool> {
+        match check(&self.caller, self.mode, action, resource, details).await {
             Ok(_) => Ok(true),
             Err(Error::AccessDenied { .. } | Error::AccountSuspended) => Ok(false),
             Err(error) => Err(error),
@@ -289,19 +302,26 @@ async fn check(
         Resource::Identity { .. } => None,
         _ => Some(caller.region.cloud.tenants.storage(account, mode).await?),
     };
-    let of_registry = match &storage {
+    let rules = match &storage {
         None => None,
-        Some(storage) => caller.region.registry_policy(&storage.table, account).await?,
+        Some(storage) => Some(caller.region.registry_rules(&storage.table, account).await?),
     };
+    let of_registry = rules.as_ref().and_then(|rules| rules.policy_for(action));
     let (of_repository, labels) = match (resource, &storage) {
         (Resource::Repository { account, name }, Some(storage)) => {
             caller.region.access_of(&storage.table, account, name).await?
         }
         _ => (None, BTreeMap::new()),
     };
-    let policies = ResourcePolicies { repository: of_repository.as_deref(), registry: of_registry.as_deref() };
+    let policies = ResourcePolicies { repository: of_repository.as_deref(), registry: of_registry };
     let decision = decide_with(caller, action, resource, details, &labels, policies);
-    if decision.is_allowed() { Ok(storage) } else { Err(denied(caller, action, resource, decision.reason.to_string())) }
+    if !decision.is_allowed() {
+        return Err(denied(caller, action, resource, decision.reason.to_string()));
+    }
+    if rules.is_some_and(|rules| !rules.started) {
+        caller.region.start_registry(account, caller.now_ms()).await?;
+    }
+    Ok(storage)
 }
 
 /// The policies on the side of the resource.
@@ -447,8 +467,9 @@ mod tests {
     use std::path::Path;
 
     /// What is reached with the credentials of the process: the identity
-    /// service, the audit trail, the list of work, and the operator.
-    const OF_THE_PROCESS: [&str; 4] = ["identity", "audit", "jobs", "operator.rs"];
+    /// service, the audit trail, the list of work, what registries start with,
+    /// and the operator.
+    const OF_THE_PROCESS: [&str; 5] = ["identity", "audit", "jobs", "new_registries.rs", "operator.rs"];
 
     fn handlers(folder: &Path, found: &mut Vec<(String, String)>) {
         for entry in std::fs::read_dir(folder).unwrap() {

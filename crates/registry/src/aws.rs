@@ -3,7 +3,7 @@
 use http::Response;
 use http::header::{CONTENT_TYPE, HeaderName, HeaderValue};
 use http::request::Parts;
-use ironwharf_model::error::SignatureFailure;
+use ironwharf_model::error::{SignatureFailure, quoted};
 use ironwharf_model::{Error, Result};
 use ironwharf_wire::ecr::{OperationName, TARGET_PREFIX};
 use ironwharf_wire::sigv4;
@@ -35,13 +35,13 @@ pub(crate) async fn answer(app: &App, parts: &Parts, body: &mut Body) -> Result<
     let bytes = body::read(body, MAX_REQUEST_BYTES).await?;
     let target = parts.headers.get(TARGET).and_then(|value| value.to_str().ok()).unwrap_or_default();
     let output = if let Some(operation) = target.strip_prefix(operator::TARGET_PREFIX) {
-        let caller = signed(app, parts, &bytes, &[operator::SERVICE]).await?;
+        let caller = signed(app, parts, &bytes, operator::SERVICE, target).await?;
         operator::dispatch(app, caller, operation.trim_start_matches('.'), &bytes).await?
     } else if let Some(operation) = target.strip_prefix(lookup::TARGET_PREFIX) {
-        let caller = signed(app, parts, &bytes, &[lookup::SERVICE]).await?;
+        let caller = signed(app, parts, &bytes, lookup::SERVICE, target).await?;
         lookup::dispatch(app, caller, operation.trim_start_matches('.'), &bytes).await?
     } else {
-        let caller = signed(app, parts, &bytes, &[SERVICE]).await?;
+        let caller = signed(app, parts, &bytes, SERVICE, target).await?;
         ops::dispatch(app, parts, caller, operation(target)?, &bytes).await?
     };
     let mut response = Response::new(body::full(output));
@@ -49,8 +49,9 @@ pub(crate) async fn answer(app: &App, parts: &Parts, body: &mut Body) -> Result<
     Ok(response)
 }
 
-/// The sender of a request signed for one of `services`.
-pub(crate) async fn signed(app: &App, parts: &Parts, body: &[u8], services: &[&str]) -> Result<Caller> {
+/// The sender of a request signed for `service`, that asks for `operation`
+/// (with or without a prefix).
+pub(crate) async fn signed(app: &App, parts: &Parts, body: &[u8], service: &str, operation: &str) -> Result<Caller> {
     let request = sigv4::Request {
         method: parts.method.as_str(),
         path: parts.uri.path(),
@@ -59,7 +60,9 @@ pub(crate) async fn signed(app: &App, parts: &Parts, body: &[u8], services: &[&s
         headers: &parts.headers,
         body,
     };
-    authenticate::by_signature(app, parts, &request, services, OffsetDateTime::now_utc()).await
+    let name = operation.rsplit_once('.').map_or(operation, |(_, name)| name);
+    let action = format!("{service}:{}", quoted(name));
+    authenticate::by_signature(app, parts, &request, &[service], &action, OffsetDateTime::now_utc()).await
 }
 
 fn operation(target: &str) -> Result<OperationName> {

@@ -14,7 +14,8 @@ pub struct AppConfig {
     pub identity_region: Region,
     /// The host clients reach the registry at.
     pub registry_host: RegistryHost,
-    /// Whether a push to a repository that is not there creates it.
+    /// Whether registries start with a template that lets a push create its
+    /// repository. On AWS nothing is written for them, as in ECR.
     pub create_on_push: bool,
     /// Whether this process serves the object store on its own port, so that
     /// downloads are redirected to the host the caller is talking to.

@@ -7,6 +7,7 @@ use ironwharf_model::{Digest, Error, ImageIdentifier, Manifest, Result, Tag};
 use crate::authorize::Permit;
 use crate::pull_image;
 use crate::repositories::{id as repository_id, not_found};
+use crate::storage_class::Storage;
 
 /// How often a deletion is decided again because something changed under it.
 const TRIES: u32 = 100;
@@ -29,7 +30,7 @@ pub(crate) async fn delete_image(permit: &Permit, repository: &RepositoryKey, di
             return Err(not_found(&repository.account, &repository.name));
         }
         let Some(image) = state.image else { return Err(image_not_found(repository, Some(digest), None)) };
-        if try_delete(permit, repository, &image).await? {
+        if delete_as_read(Storage::of(permit)?, repository, &image, permit.caller().now_s()).await? {
             return Ok(image.tags);
         }
         tokio::time::sleep(jittered(tries.min(5))).await;
@@ -71,7 +72,9 @@ pub(crate) async fn delete_tag(
         };
         let done = match deletes_image {
             // An index may hold on to an image that loses its last tag.
-            Some(image) if image.parents == 0 => try_delete(permit, repository, &image).await?,
+            Some(image) if image.parents == 0 => {
+                delete_as_read(Storage::of(permit)?, repository, &image, permit.caller().now_s()).await?
+            }
             _ => table.remove_tag(repository, tag, &digest).await?.is_ok(),
         };
         if done {
@@ -83,24 +86,28 @@ pub(crate) async fn delete_tag(
 }
 
 /// Deletes an image as it was read; `false` if it changed since.
-async fn try_delete(permit: &Permit, repository: &RepositoryKey, image: &ImageRecord) -> Result<bool> {
+pub(crate) async fn delete_as_read(
+    storage: Storage<'_>,
+    repository: &RepositoryKey,
+    image: &ImageRecord,
+    now_s: i64,
+) -> Result<bool> {
     if image.parents > 0 {
         return Err(Error::ImageReferencedByIndex { parents: image.parents });
     }
-    let table = permit.table()?;
+    let table = storage.table;
     let (_, stored) = table.manifest(repository, &image.digest).await?;
     let Some(stored) = stored else { return Ok(false) };
     let where_stored = match &stored.manifest {
         StoredManifest::Inline(_) => StoredManifest::Inline(Vec::new()),
         StoredManifest::Object(object) => StoredManifest::Object(object.clone()),
     };
-    let loaded = pull_image::load(permit, stored).await?;
+    let loaded = pull_image::load_from(storage.objects, stored).await?;
     let manifest = Manifest::parse(&loaded.bytes, Some(&loaded.media_type)).map_err(Error::internal)?;
     let digests = |descriptors: Vec<&ironwharf_model::manifest::Descriptor>| -> Vec<Digest> {
         descriptors.into_iter().map(|descriptor| descriptor.digest.clone()).collect()
     };
     let (children, blobs) = (digests(manifest.children()), digests(manifest.required_blobs()));
-    let now_s = permit.caller().now_s();
     if table.delete_image(repository, image, &where_stored, &children, &blobs, now_s).await?.is_err() {
         return Ok(false);
     }

@@ -8,6 +8,7 @@ use ironwharf_cloud::Cloud;
 use ironwharf_model::{Region, Result};
 use tokio::sync::RwLock;
 
+use crate::creation_templates::TemplateCache;
 use crate::keyring::Keyring;
 use crate::pull_times::{PullTimes, Recorder};
 use crate::repositories::RepositoryCache;
@@ -52,19 +53,24 @@ pub(crate) struct RegionState {
     pub(crate) keyring: Keyring,
     pub(crate) repositories: RepositoryCache,
     pub(crate) policies: PolicyCache,
+    pub(crate) templates: TemplateCache,
+    /// Whether new registries start with a template that lets a push create
+    /// its repository.
+    pub(crate) create_on_push: bool,
     pub(crate) pulls: PullTimes,
 }
 
 /// The Regions opened so far.
 pub(crate) struct OpenRegions {
     source: Box<dyn Regions>,
+    create_on_push: bool,
     open: RwLock<HashMap<Region, Arc<RegionState>>>,
     recorder: Arc<Recorder>,
 }
 
 impl OpenRegions {
-    pub(crate) fn new(source: Box<dyn Regions>) -> Self {
-        Self { source, open: RwLock::default(), recorder: Arc::default() }
+    pub(crate) fn new(source: Box<dyn Regions>, create_on_push: bool) -> Self {
+        Self { source, create_on_push, open: RwLock::default(), recorder: Arc::default() }
     }
 
     /// Who records when images are pulled.
@@ -94,9 +100,10 @@ impl OpenRegions {
         }
         let Some(cloud) = self.source.open(region, create).await? else { return Ok(None) };
         let keyring = Keyring::new(cloud.sealing.clone());
-        let (repositories, policies) = Default::default();
+        let (repositories, policies, templates) = Default::default();
+        let create_on_push = self.create_on_push;
         let pulls = PullTimes::new(Arc::clone(&self.recorder));
-        let state = Arc::new(RegionState { cloud, keyring, repositories, policies, pulls });
+        let state = Arc::new(RegionState { cloud, keyring, repositories, policies, templates, create_on_push, pulls });
         open.insert(region.clone(), Arc::clone(&state));
         Ok(Some(state))
     }

@@ -5,7 +5,7 @@ use std::sync::{Arc, PoisonError, RwLock};
 use std::time::{Duration, Instant};
 
 use ironwharf_cloud::Table;
-use ironwharf_cloud::table::{Encryption, Incarnation, Repository, RepositoryKey};
+use ironwharf_cloud::table::{Encryption, Incarnation, Repository, RepositoryChange, RepositoryKey};
 use ironwharf_model::error::RepositoryId;
 use ironwharf_model::{AccountId, Error, RepositoryName, Result, TagMutability};
 
@@ -20,6 +20,10 @@ const CAPACITY: usize = 10_000;
 
 type Entries = HashMap<(AccountId, RepositoryName), (Arc<Repository>, Instant)>;
 
+/// How often a change of resource tags that collides with another is tried.
+/// Of those that collide, one succeeds each time.
+const LABEL_TRIES: u32 = 20;
+
 /// Repositories seen lately. Absence is never remembered.
 #[derive(Default)]
 pub(crate) struct RepositoryCache(RwLock<Entries>);
@@ -31,10 +35,19 @@ impl RepositoryCache {
         (seen.elapsed() < REMEMBERED).then(|| Arc::clone(repository))
     }
 
+    /// Remembers a repository, unless a later revision of it is known: that
+    /// one is given back then.
     pub(crate) fn put(&self, repository: Repository) -> Arc<Repository> {
         let repository = Arc::new(repository);
         let key = (repository.key.account.clone(), repository.key.name.clone());
         let mut entries = self.0.write().unwrap_or_else(PoisonError::into_inner);
+        if let Some((known, seen)) = entries.get(&key)
+            && known.key.incarnation == repository.key.incarnation
+            && known.revision > repository.revision
+            && seen.elapsed() < REMEMBERED
+        {
+            return Arc::clone(known);
+        }
         if entries.len() >= CAPACITY {
             entries.retain(|_, (_, seen)| seen.elapsed() < REMEMBERED);
         }
@@ -108,33 +121,61 @@ impl RegionState {
         }
     }
 
-    /// Creates a repository.
-    pub(crate) async fn create_repository(&self, table: &Table, repository: Repository) -> Result<Arc<Repository>> {
+    /// Creates a repository, with a policy or without.
+    pub(crate) async fn create_repository(
+        &self,
+        table: &Table,
+        repository: Repository,
+        policy: Option<&str>,
+    ) -> Result<Arc<Repository>> {
         let RepositoryKey { account, name, .. } = &repository.key;
-        if table.create_repository(&repository).await? {
+        if table.create_repository(&repository, policy).await? {
             return Ok(self.repositories.put(repository));
         }
         Err(Error::RepositoryAlreadyExists(id(account, name)))
     }
 
-    /// The repository a push goes to, created if that is allowed and needed.
-    pub(crate) async fn repository_for_push(
+    /// Changes one setting of a repository, whatever it was.
+    pub(crate) async fn change_repository(
         &self,
         table: &Table,
         account: &AccountId,
         name: &RepositoryName,
-        may_create: bool,
-        now_ms: i64,
+        change: RepositoryChange<'_>,
     ) -> Result<Arc<Repository>> {
-        match self.repository(table, account, name).await {
-            Err(Error::RepositoryNotFound(_)) if may_create => {}
-            found => return found,
+        loop {
+            let key = self.repository(table, account, name).await?.key.clone();
+            if let Some(changed) = table.change_repository(&key, change).await? {
+                return Ok(self.repositories.put(changed));
+            }
+            // Deleted since it was cached. The next round starts from what is
+            // current now, so this ends.
+            self.repositories.forget(account, name);
         }
-        match self.create_repository(table, with_defaults(account, name, now_ms)).await {
-            // Another push was first.
-            Err(Error::RepositoryAlreadyExists(_)) => self.repository(table, account, name).await,
-            created => created,
+    }
+
+    /// Changes the resource tags of a repository to what `change` makes of them.
+    pub(crate) async fn change_labels(
+        &self,
+        table: &Table,
+        account: &AccountId,
+        name: &RepositoryName,
+        change: impl Fn(&mut BTreeMap<String, String>) -> Result<()>,
+    ) -> Result<()> {
+        for tries in 0..LABEL_TRIES {
+            let found = table.repository(account, name).await?.ok_or_else(|| not_found(account, name))?;
+            let mut labels = found.labels.clone();
+            change(&mut labels)?;
+            let write = RepositoryChange::Labels(&labels, found.revision);
+            if let Some(changed) = table.change_repository(&found.key, write).await? {
+                drop(self.repositories.put(changed));
+                return Ok(());
+            }
+            // Somebody else was first.
+            tokio::time::sleep(ironwharf_cloud::table::jittered(tries)).await;
         }
+        let message = format!("The repository '{name}' is being changed by too many requests at once. Try again.");
+        Err(Error::Throttled { message })
     }
 }
 
@@ -147,5 +188,6 @@ pub(crate) fn with_defaults(account: &AccountId, name: &RepositoryName, now_ms: 
         scan_on_push: false,
         encryption: Encryption { encryption_type: "AES256".to_owned(), kms_key: None },
         labels: BTreeMap::new(),
+        revision: 0,
     }
 }

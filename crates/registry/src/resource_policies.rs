@@ -1,4 +1,5 @@
-//! The policies of registries and repositories, compiled, from a cache.
+//! The policies of registries and repositories, compiled, from a cache, and
+//! with the registry's its settings.
 //!
 //! Invariant: a policy is believed for 30 seconds at most, and only for the
 //! incarnation of a repository that it was set on.
@@ -8,8 +9,8 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use ironwharf_cloud::Table;
-use ironwharf_cloud::table::Incarnation;
-use ironwharf_model::{AccountId, Error, RepositoryName, Result};
+use ironwharf_cloud::table::{Incarnation, Registry};
+use ironwharf_model::{AccountId, AccountSettings, Error, RepositoryName, Result};
 use ironwharf_policy::iam::{Policy, PolicyKind};
 
 use crate::authorize::Access;
@@ -19,10 +20,25 @@ use crate::region::RegionState;
 /// A repository's policy, with the incarnation it was set on.
 type SetPolicy = (Incarnation, Option<Arc<Policy>>);
 
+/// What is decided for a registry as a whole.
+pub(crate) struct RegistryRules {
+    policy: Option<Policy>,
+    pub(crate) settings: AccountSettings,
+    /// Whether it has got what new registries start with.
+    pub(crate) started: bool,
+}
+
+impl RegistryRules {
+    /// The registry's policy, if it is asked about this action.
+    pub(crate) fn policy_for(&self, action: &str) -> Option<&Policy> {
+        self.policy.as_ref().filter(|_| self.settings.registry_policy_covers(action))
+    }
+}
+
 /// Policies read lately.
 #[derive(Default)]
 pub(crate) struct PolicyCache {
-    registries: Expiring<AccountId, Option<Arc<Policy>>>,
+    registries: Expiring<AccountId, Arc<RegistryRules>>,
     repositories: Expiring<(AccountId, RepositoryName), SetPolicy>,
 }
 
@@ -37,15 +53,16 @@ impl PolicyCache {
 }
 
 impl RegionState {
-    /// The policy of a registry.
-    pub(crate) async fn registry_policy(&self, table: &Table, account: &AccountId) -> Result<Option<Arc<Policy>>> {
-        if let Some(policy) = self.policies.registries.get(account) {
-            return Ok(policy);
+    /// What is decided for a registry: its policy and settings.
+    pub(crate) async fn registry_rules(&self, table: &Table, account: &AccountId) -> Result<Arc<RegistryRules>> {
+        if let Some(rules) = self.policies.registries.get(account) {
+            return Ok(rules);
         }
         let read = Instant::now();
-        let policy = compile(table.registry_policy(account).await?, PolicyKind::Registry)?;
-        self.policies.registries.put(account.clone(), policy.clone(), read);
-        Ok(policy)
+        let Registry { policy, settings, started } = table.registry(account).await?;
+        let rules = Arc::new(RegistryRules { policy: compile(policy, PolicyKind::Registry)?, settings, started });
+        self.policies.registries.put(account.clone(), Arc::clone(&rules), read);
+        Ok(rules)
     }
 
     /// The policy and the resource tags of a repository; none if it is not there.
@@ -60,7 +77,7 @@ impl RegionState {
             return Ok((policy, repository.labels.clone()));
         }
         let read = Instant::now();
-        let policy = compile(table.repository_policy(&repository.key).await?, PolicyKind::Repository)?;
+        let policy = compile(table.repository_policy(&repository.key).await?, PolicyKind::Repository)?.map(Arc::new);
         let incarnation = repository.key.incarnation.clone();
         self.policies.repositories.put(key, (incarnation, policy.clone()), read);
         Ok((policy, repository.labels.clone()))
@@ -68,6 +85,6 @@ impl RegionState {
 }
 
 /// Compiles a stored policy, which was checked before it was stored.
-fn compile(text: Option<String>, kind: PolicyKind) -> Result<Option<Arc<Policy>>> {
-    text.map(|text| Policy::parse(&text, kind).map(Arc::new).map_err(Error::internal)).transpose()
+fn compile(text: Option<String>, kind: PolicyKind) -> Result<Option<Policy>> {
+    text.map(|text| Policy::parse(&text, kind).map_err(Error::internal)).transpose()
 }

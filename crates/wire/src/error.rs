@@ -51,7 +51,17 @@ pub fn codes(error: &Error) -> Codes {
         Error::RepositoryNotEmpty(_) => codes("RepositoryNotEmptyException", "DENIED", S::CONFLICT),
         Error::RepositoryNameInvalid { .. } => codes("InvalidParameterException", "NAME_INVALID", S::BAD_REQUEST),
         Error::RepositoryPolicyNotFound(_) => codes("RepositoryPolicyNotFoundException", "DENIED", S::NOT_FOUND),
+        Error::LifecyclePolicyNotFound(_) => codes("LifecyclePolicyNotFoundException", "DENIED", S::NOT_FOUND),
+        Error::LifecyclePolicyPreviewNotFound(_) => {
+            codes("LifecyclePolicyPreviewNotFoundException", "DENIED", S::NOT_FOUND)
+        }
+        Error::LifecyclePolicyPreviewInProgress(_) => {
+            codes("LifecyclePolicyPreviewInProgressException", "DENIED", S::CONFLICT)
+        }
         Error::RegistryPolicyNotFound { .. } => codes("RegistryPolicyNotFoundException", "DENIED", S::NOT_FOUND),
+        Error::TemplateNotFound { .. } => codes("TemplateNotFoundException", "DENIED", S::NOT_FOUND),
+        Error::TemplateAlreadyExists { .. } => codes("TemplateAlreadyExistsException", "DENIED", S::CONFLICT),
+        Error::TemplateNotApplicable { .. } => codes("InvalidParameterException", "DENIED", S::BAD_REQUEST),
 
         Error::ImageNotFound { .. } => codes("ImageNotFoundException", "MANIFEST_UNKNOWN", S::NOT_FOUND),
         Error::ImageTagDoesNotMatchDigest { .. } => codes("ImageNotFoundException", "MANIFEST_UNKNOWN", S::NOT_FOUND),

@@ -10,7 +10,6 @@
 //! | `IRONWHARF_ROOT_ACCOUNT` | the account, 12 digits |
 //! | `IRONWHARF_ROOT_ACCESS_KEY_ID` | the access key id of its root |
 //! | `IRONWHARF_ROOT_SECRET_ACCESS_KEY` | its secret; only the api function has it |
-//! | `IRONWHARF_CREATE_ON_PUSH` | `true` or `false` (the default): whether a push creates its repository |
 //! | `IRONWHARF_TENANT_READ_ROLE` | the ARN of the role that tenants' data is read with; optional |
 //! | `IRONWHARF_TENANT_WRITE_ROLE` | the same for writing; the pull function has none |
 //! | `AWS_ENDPOINT_URL` | other services than AWS's, such as LocalStack's; optional |
@@ -60,17 +59,13 @@ impl Settings {
             // nobody knows stands in, so that no signature could pass.
             random::hex::<32>()
         };
-        let create_on_push = match optional("IRONWHARF_CREATE_ON_PUSH").as_deref() {
-            None | Some("false") => false,
-            Some("true") => true,
-            Some(_) => return Err(invalid("IRONWHARF_CREATE_ON_PUSH", "true or false")),
-        };
         Ok(Self {
             app: AppConfig {
                 identity_region: region.clone(),
                 region: region.clone(),
                 registry_host,
-                create_on_push,
+                // As in ECR: whoever wants it makes a creation template.
+                create_on_push: false,
                 serves_objects: false,
                 rate_limits: RateLimits::ECR,
                 roots: vec![RootCredentials { account, access_key_id, secret_access_key }],
@@ -132,7 +127,6 @@ mod tests {
             ("AWS_REGION", "nowhere"),
             ("IRONWHARF_REGISTRY_HOST", "https://registry.example.com"),
             ("IRONWHARF_ROOT_ACCOUNT", "12"),
-            ("IRONWHARF_CREATE_ON_PUSH", "yes"),
         ] {
             let sentence = read(Scope::Api, name, Some(bad)).unwrap_err();
             assert!(sentence.starts_with(&format!("The environment variable {name} must be")), "{sentence}");
@@ -145,7 +139,6 @@ mod tests {
         assert!(!settings.app.create_on_push);
         assert!(!settings.app.serves_objects);
         assert_eq!(settings.cloud.endpoint_url, None);
-        assert!(read(Scope::Push, "IRONWHARF_CREATE_ON_PUSH", Some("true")).unwrap().app.create_on_push);
     }
 
     #[test]

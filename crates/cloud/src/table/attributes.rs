@@ -77,13 +77,12 @@ impl Build {
     }
 
     pub(crate) fn list(mut self, name: &str, members: impl IntoIterator<Item = String>) -> Self {
-        self.0.insert(name.to_owned(), AttributeValue::L(members.into_iter().map(AttributeValue::S).collect()));
+        self.0.insert(name.to_owned(), list(members));
         self
     }
 
     pub(crate) fn map(mut self, name: &str, members: &BTreeMap<String, String>) -> Self {
-        let members = members.iter().map(|(key, value)| (key.clone(), AttributeValue::S(value.clone())));
-        self.0.insert(name.to_owned(), AttributeValue::M(members.collect()));
+        self.0.insert(name.to_owned(), map(members));
         self
     }
 
@@ -100,6 +99,17 @@ pub(crate) fn string(text: impl Into<String>) -> AttributeValue {
 /// A number attribute.
 pub(crate) fn number(number: impl Into<i128>) -> AttributeValue {
     AttributeValue::N(number.into().to_string())
+}
+
+/// A list of strings.
+pub(crate) fn list(members: impl IntoIterator<Item = String>) -> AttributeValue {
+    AttributeValue::L(members.into_iter().map(AttributeValue::S).collect())
+}
+
+/// A map of strings.
+pub(crate) fn map(members: &BTreeMap<String, String>) -> AttributeValue {
+    let members = members.iter().map(|(key, value)| (key.clone(), AttributeValue::S(value.clone())));
+    AttributeValue::M(members.collect())
 }
 
 /// Reads attributes of a stored item.

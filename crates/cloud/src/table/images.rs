@@ -18,7 +18,7 @@ use super::archive::IS_ACTIVE;
 use super::attributes::{self, Build, EXPIRES, Item, Read, number, string};
 use super::key::{Key, RepositoryKey};
 use super::repositories::Repository;
-use super::{Table, Transaction, failed_condition};
+use super::{Table, Transaction, failed_condition, service_error};
 
 /// A manifest of up to this many bytes is stored in its items; a larger one
 /// is an object. An item holds 400 KB.
@@ -26,6 +26,9 @@ pub const INLINE_MANIFEST_BYTES: usize = 350 * 1024;
 
 /// The most tags that one transaction removes together with their image.
 const TAGS_PER_TRANSACTION: usize = 80;
+
+/// How many items of a deleted repository are removed at once.
+const PURGED_AT_ONCE: i32 = 200;
 
 /// Where the push is among the writes of a new image.
 const PUSH_WRITE: usize = 2;
@@ -368,14 +371,15 @@ impl Table {
         }
         for child in &image.children {
             // One item can be written once only in a transaction.
-            writes.push(if let Some(tag) = tag.filter(|_| previous == Some(child)) {
+            let write = if let Some(tag) = tag.filter(|_| previous == Some(child)) {
                 let expression = "ADD parents :by, revision :one DELETE tags :tags";
                 let values = [(":by", number(1)), (":tags", tag_set(std::slice::from_ref(tag)))];
                 self.change_image(repository, child, expression, Needed::Active, values)?
             } else {
                 let expression = "ADD parents :by, revision :one";
                 self.change_image(repository, child, expression, Needed::Active, [(":by", number(1))])?
-            });
+            };
+            writes.push(write);
         }
         Ok(())
     }
@@ -633,35 +637,42 @@ impl Table {
         }
     }
 
-    /// Removes what is left of a deleted repository: its images, manifests,
-    /// tags and referrers, with a review for each image. It can be stopped and
-    /// run again.
-    pub async fn purge_repository(&self, repository: &RepositoryKey, now_s: i64) -> Result<()> {
+    /// Removes a page of what is left of a deleted repository: its images,
+    /// manifests, tags, referrers and policies, with a review for each image.
+    /// It can be stopped and run again, and by two at once. `true` if there may
+    /// be more.
+    ///
+    /// A page is what one query gives, so it is 1 MiB at most however large the
+    /// manifests are.
+    pub async fn purge_repository_page(&self, repository: &RepositoryKey, now_s: i64) -> Result<bool> {
         use aws_sdk_dynamodb::types::{DeleteRequest, WriteRequest};
         let partition = super::key::repository_partition(repository);
-        loop {
-            let page = self.query_sorted(&partition, "", None, 200, None).await?;
-            let mut reviews = Vec::new();
-            let mut deletions = Vec::new();
-            for item in &page.items {
-                let sort = item.read_string("sk")?;
-                if sort.starts_with("M#") {
-                    reviews.push(Self::review_of_purged(repository, item, now_s)?);
-                }
-                let key = std::collections::HashMap::from([
-                    ("pk".to_owned(), string(&partition)),
-                    ("sk".to_owned(), string(sort)),
-                ]);
-                let delete = DeleteRequest::builder().set_key(Some(key)).build().map_err(Error::internal)?;
-                deletions.push(WriteRequest::builder().delete_request(delete).build());
+        let page = self
+            .client
+            .query()
+            .table_name(&self.name)
+            .consistent_read(true)
+            .key_condition_expression("pk = :pk")
+            .expression_attribute_values(":pk", string(&partition))
+            .limit(PURGED_AT_ONCE)
+            .send()
+            .await
+            .map_err(|error| service_error("Query", error))?;
+        let mut reviews = Vec::new();
+        let mut deletions = Vec::new();
+        for item in page.items.unwrap_or_default() {
+            let sort = item.read_string("sk")?;
+            if sort.starts_with("M#") {
+                reviews.push(Self::review_of_purged(repository, &item, now_s)?);
             }
-            // Reviews first: work written twice is harmless, work lost is not.
-            self.put_all(reviews).await?;
-            self.write_all(deletions).await?;
-            if !page.more {
-                return Ok(());
-            }
+            let key = attributes::encoded_key((partition.clone(), sort.to_owned()));
+            let delete = DeleteRequest::builder().set_key(Some(key)).build().map_err(Error::internal)?;
+            deletions.push(WriteRequest::builder().delete_request(delete).build());
         }
+        // Reviews first: work written twice is harmless, work lost is not.
+        self.put_all(reviews).await?;
+        self.write_all(deletions).await?;
+        Ok(page.last_evaluated_key.is_some())
     }
 
     fn review_of_purged(repository: &RepositoryKey, item: &Item, now_s: i64) -> Result<Item> {

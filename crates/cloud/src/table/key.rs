@@ -6,7 +6,7 @@
 //! Invariant: the partition key of a tenant's item starts with `T#<account>#`,
 //! which is what the tenant's session policy pins (`dynamodb:LeadingKeys`).
 
-use ironwharf_model::{AccountId, Digest, RepositoryName, Tag};
+use ironwharf_model::{AccountId, Digest, RepositoryName, Tag, TemplatePrefix};
 
 /// Which incarnation of a repository name something belongs to. A repository
 /// that is deleted and created again has another one, so nothing of the old
@@ -88,10 +88,20 @@ pub enum Key<'a> {
     AuditEvent { account: &'a AccountId, day: &'a str, shard: u8, event: &'a str },
     /// The policy of a registry.
     RegistryPolicy { account: &'a AccountId },
+    /// The settings of a registry as a whole.
+    AccountSettings { account: &'a AccountId },
+    /// A repository creation template.
+    CreationTemplate { account: &'a AccountId, prefix: &'a TemplatePrefix },
     /// The principals whose pulls do not count in a registry.
     PullTimeExclusions { account: &'a AccountId },
     /// The policy of a repository.
     RepositoryPolicy { repository: &'a RepositoryKey },
+    /// The lifecycle policy of a repository.
+    LifecyclePolicy { repository: &'a RepositoryKey },
+    /// The last preview of a lifecycle policy.
+    LifecyclePreview { repository: &'a RepositoryKey },
+    /// A page of what an evaluation of a lifecycle policy found.
+    LifecyclePage { repository: &'a RepositoryKey, run: &'a str, page: u32 },
 }
 
 /// What the identity service keeps.
@@ -177,10 +187,22 @@ impl Key<'_> {
                 (audit_partition(account, day, *shard), (*event).to_owned())
             }
             Self::RegistryPolicy { account } => (format!("T#{account}#S"), "POLICY".to_owned()),
+            Self::AccountSettings { account } => (format!("T#{account}#S"), "SETTINGS".to_owned()),
+            Self::CreationTemplate { account, prefix } => (template_partition(account), prefix.to_string()),
             Self::PullTimeExclusions { account } => (format!("T#{account}#S"), "PULL-TIME-EXCLUSIONS".to_owned()),
             Self::RepositoryPolicy { repository } => (repository_partition(repository), "POLICY".to_owned()),
+            Self::LifecyclePolicy { repository } => (repository_partition(repository), "LIFECYCLE".to_owned()),
+            Self::LifecyclePreview { repository } => (repository_partition(repository), "PREVIEW".to_owned()),
+            Self::LifecyclePage { repository, run, page } => {
+                (repository_partition(repository), format!("RUN#{run}#{page:06}"))
+            }
         }
     }
+}
+
+/// The partition of a registry's creation templates.
+pub(crate) fn template_partition(account: &AccountId) -> String {
+    format!("T#{account}#T")
 }
 
 /// The partition that lists the accounts.
@@ -256,6 +278,9 @@ mod tests {
                 Key::LayerLink { repository: &repository, digest: &digest },
                 Key::Reference { repository: &repository, blob: &digest, manifest: &digest, push: "p" },
                 Key::RepositoryPolicy { repository: &repository },
+                Key::LifecyclePolicy { repository: &repository },
+                Key::LifecyclePreview { repository: &repository },
+                Key::LifecyclePage { repository: &repository, run: "x", page: 0 },
             ];
             for key in keys {
                 let encoded = key.encode();
@@ -269,6 +294,9 @@ mod tests {
             Key::Upload { account: &account, upload: "x" },
             Key::Review { account: &account, review: "x" },
             Key::RegistryPolicy { account: &account },
+            Key::AccountSettings { account: &account },
+            Key::CreationTemplate { account: &account, prefix: &TemplatePrefix::Root },
+            Key::CreationTemplate { account: &account, prefix: &TemplatePrefix::Path("root".to_owned()) },
             Key::PullTimeExclusions { account: &account },
             Key::AuditEvent { account: &account, day: "2026-01-01", shard: 0, event: "x" },
             Key::KeyUse { account: &account, key: "x" },
@@ -283,6 +311,7 @@ mod tests {
             Key::Account { account: &account },
             Key::Work { account: &account, kind: crate::table::WorkKind::Purge, id: "x" },
             Key::Work { account: &account, kind: crate::table::WorkKind::Lifecycle, id: "x" },
+            Key::Work { account: &account, kind: crate::table::WorkKind::LifecyclePreview, id: "x" },
             Key::SealingKey { day: 1 },
         ] {
             assert!(seen.insert(key.encode()), "{key:?} is the key of another item");

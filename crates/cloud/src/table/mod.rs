@@ -16,7 +16,12 @@
 //! | review | `T#<account>#V#<review>` | `REVIEW` | |
 //! | work | `T#<account>#W#<id>` | `<kind>` | |
 //! | repository policy | `T#<account>#R#<repository>#<incarnation>` | `POLICY` | |
+//! | lifecycle policy | same | `LIFECYCLE` | |
+//! | lifecycle policy preview | same | `PREVIEW` | |
+//! | page of an evaluation | same | `RUN#<run>#<page>` | 2 days |
 //! | registry policy | `T#<account>#S` | `POLICY` | |
+//! | account settings | same | `SETTINGS` | |
+//! | creation template | `T#<account>#T` | `<prefix>` | |
 //! | pull time exclusions | same | `PULL-TIME-EXCLUSIONS` | |
 //! | account, user, group, membership, role, managed policy, access key, OIDC provider | `T#<account>#A` | `<kind>#<name>` | |
 //! | last use of an access key | `T#<account>#A` | `USE#<key>` | |
@@ -40,11 +45,14 @@ mod archive;
 mod attributes;
 mod audit;
 mod blobs;
+mod creation_templates;
 pub mod identity;
 mod images;
 mod key;
+mod lifecycle;
 mod listings;
 mod pull_times;
+mod registries;
 mod repositories;
 mod sealing_keys;
 mod uploads;
@@ -67,13 +75,18 @@ use ironwharf_model::{Error, Result};
 use attributes::{EXPIRES, Item, PARTITION, SORT};
 pub use audit::{AuditRecord, PendingAudit, audit_position};
 pub use blobs::{BlobRecord, BlobState, LayerState};
+pub use creation_templates::{CreationTemplate, NewTemplate};
 pub use images::{
     Commit, CommitConflict, INLINE_MANIFEST_BYTES, ImageRecord, NewImage, PushState, StoredManifest, TagRecord,
 };
 pub use key::{IdentityKind, Incarnation, Key, RepositoryKey};
+pub use lifecycle::{
+    LifecyclePolicyRecord, LifecyclePreviewRecord, PAGE_ACTS, PlannedAct, PreviewCounts, PreviewStatus,
+};
 pub use listings::{ListedTag, Page, ReferrerRecord};
 pub use pull_times::PullTimeExclusions;
-pub use repositories::{Encryption, Repository};
+pub use registries::Registry;
+pub use repositories::{Encryption, Repository, RepositoryChange};
 pub use sealing_keys::WrappedKey;
 pub use uploads::{Acquired, FinishedUpload, LeasedUpload, UploadPart, UploadRecord, UploadState};
 pub use work::{LeasedWork, Work, WorkKind, WorkPlace};

@@ -2,13 +2,16 @@
 
 use std::collections::BTreeMap;
 
-use aws_sdk_dynamodb::types::{ConditionCheck, Delete, Put, ReturnValuesOnConditionCheckFailure, TransactWriteItem};
+use aws_sdk_dynamodb::types::{
+    AttributeValue, ConditionCheck, Delete, Put, ReturnValue, ReturnValuesOnConditionCheckFailure, TransactWriteItem,
+};
 use ironwharf_model::{AccountId, Error, RepositoryName, Result, TagMutability};
 
-use super::attributes::{self, Build, Item, Read, number, string};
+use super::attributes::{self, Build, Item, Read, list, map, number, string};
 use super::blobs::is_condition_failure;
 use super::key::{Incarnation, Key, RepositoryKey, catalog_partition};
 use super::listings::Page;
+use super::work::Work;
 use super::{Table, Transaction, service_error};
 
 /// How long a repository stays closed if whoever closed it is gone.
@@ -41,6 +44,19 @@ pub struct Repository {
     pub encryption: Encryption,
     /// The resource tags.
     pub labels: BTreeMap<String, String>,
+    /// How often its settings have been changed.
+    pub revision: u64,
+}
+
+/// A change of one of a repository's settings.
+#[derive(Clone, Copy, Debug)]
+pub enum RepositoryChange<'a> {
+    /// Of [`Repository::mutability`].
+    Mutability(&'a TagMutability),
+    /// Of [`Repository::scan_on_push`].
+    ScanOnPush(bool),
+    /// Of [`Repository::labels`], while the repository is at this revision.
+    Labels(&'a BTreeMap<String, String>, u64),
 }
 
 impl Repository {
@@ -55,6 +71,7 @@ impl Repository {
             .string("encryption_type", &self.encryption.encryption_type)
             .optional_string("kms_key", self.encryption.kms_key.as_deref())
             .map("labels", &self.labels)
+            .number("revision", self.revision)
             .item()
     }
 
@@ -74,6 +91,8 @@ impl Repository {
                 kms_key: item.read_optional_string("kms_key")?.map(str::to_owned),
             },
             labels: item.read_map("labels")?,
+            // Those of the first version have none.
+            revision: item.read_optional_number("revision")?.unwrap_or(0),
         })
     }
 }
@@ -93,8 +112,8 @@ impl Table {
         stored.map(|(name, item)| Repository::from_item(account, name, item)).collect()
     }
 
-    /// Creates a repository; `false` if its name is taken.
-    pub async fn create_repository(&self, repository: &Repository) -> Result<bool> {
+    /// Creates a repository, with a policy or without; `false` if its name is taken.
+    pub async fn create_repository(&self, repository: &Repository, policy: Option<&str>) -> Result<bool> {
         let RepositoryKey { account, name, .. } = &repository.key;
         let put = |item: Item| {
             Put::builder()
@@ -109,8 +128,62 @@ impl Table {
         let entry = Build::new(&Key::CatalogEntry { account, name })
             .string("incarnation", repository.key.incarnation.as_str())
             .item();
-        let written = self.transact(vec![put(repository.to_item())?, put(entry)?]).await?;
+        let policy = policy.map(|policy| {
+            Build::new(&Key::RepositoryPolicy { repository: &repository.key }).string("policy", policy).item()
+        });
+        let items = [Some(repository.to_item()), Some(entry), policy].into_iter().flatten();
+        let written = self.transact(items.map(put).collect::<Result<_>>()?).await?;
         Ok(matches!(written, Transaction::Written))
+    }
+
+    /// Changes one setting of a repository and leaves the others alone; the
+    /// repository after that. `None` if this incarnation is gone, or is at
+    /// another revision than the change is for.
+    pub async fn change_repository(
+        &self,
+        key: &RepositoryKey,
+        change: RepositoryChange<'_>,
+    ) -> Result<Option<Repository>> {
+        let RepositoryKey { account, name, incarnation } = key;
+        let update = self
+            .client
+            .update_item()
+            .table_name(&self.name)
+            .set_key(Some(attributes::key(&Key::Repository { account, name })))
+            .expression_attribute_values(":incarnation", string(incarnation.as_str()))
+            .expression_attribute_values(":one", number(1))
+            .return_values(ReturnValue::AllNew);
+        let update = match change {
+            RepositoryChange::Mutability(mutability) => update
+                .update_expression("SET mutability = :value, mutability_filters = :filters ADD revision :one")
+                .condition_expression("incarnation = :incarnation")
+                .expression_attribute_values(":value", string(mutability.as_str()))
+                .expression_attribute_values(":filters", list(mutability.filters().iter().cloned())),
+            RepositoryChange::ScanOnPush(scan_on_push) => update
+                .update_expression("SET scan_on_push = :value ADD revision :one")
+                .condition_expression("incarnation = :incarnation")
+                .expression_attribute_values(":value", AttributeValue::Bool(scan_on_push)),
+            RepositoryChange::Labels(labels, revision) => {
+                let at = if revision == 0 {
+                    "(attribute_not_exists(revision) OR revision = :revision)"
+                } else {
+                    "revision = :revision"
+                };
+                update
+                    .update_expression("SET labels = :value ADD revision :one")
+                    .condition_expression(format!("incarnation = :incarnation AND {at}"))
+                    .expression_attribute_values(":revision", number(revision))
+                    .expression_attribute_values(":value", map(labels))
+            }
+        };
+        match update.send().await {
+            Ok(output) => {
+                let item = output.attributes.unwrap_or_default();
+                Repository::from_item(account, name, &item).map(Some)
+            }
+            Err(error) if is_condition_failure(&error) => Ok(None),
+            Err(error) => Err(service_error("UpdateItem", error)),
+        }
     }
 
     /// Keeps pushes to a repository from committing for a while, so that its
@@ -160,9 +233,15 @@ impl Table {
     }
 
     /// Makes a repository, with everything in it, invisible at once. What was
-    /// in it is removed by [`Table::purge_repository`]. With `closing`, only
-    /// while it is closed by that. `false` if it is not (any more).
-    pub async fn delete_repository(&self, key: &RepositoryKey, closing: Option<&str>, now_s: i64) -> Result<bool> {
+    /// in it is left to `purge`, which goes on the list with the deletion. With
+    /// `closing`, only while it is closed by that. `false` if it is not (any more).
+    pub async fn delete_repository(
+        &self,
+        key: &RepositoryKey,
+        closing: Option<&str>,
+        purge: &Work,
+        now_s: i64,
+    ) -> Result<bool> {
         let RepositoryKey { account, name, incarnation } = key;
         let delete = |key: Key<'_>| {
             Delete::builder()
@@ -184,6 +263,7 @@ impl Table {
             let delete = delete.build().map_err(Error::internal)?;
             writes.push(TransactWriteItem::builder().delete(delete).build());
         }
+        writes.push(self.put_work_write(purge)?);
         Ok(matches!(self.transact(writes).await?, Transaction::Written))
     }
 

@@ -6,13 +6,13 @@
 //! Invariant: `offset_bytes` counts bytes that are stored; a request that fails
 //! in the middle leaves it as it was.
 
-use aws_sdk_dynamodb::types::ReturnValue;
+use aws_sdk_dynamodb::types::{Put, ReturnValue, TransactWriteItem};
 use ironwharf_model::{AccountId, Error, Result};
 
 use super::attributes::{self, Build, EXPIRES, Item, Read, number, string};
 use super::blobs::is_condition_failure;
 use super::key::Key;
-use super::{Table, service_error};
+use super::{Table, Transaction, service_error};
 
 /// How long an upload may take, from its first part.
 pub(super) const UPLOAD_SECONDS: i64 = 2 * 24 * 3600;
@@ -210,22 +210,16 @@ impl Table {
         if let Some((object, id)) = &record.multipart {
             item = item.string("multipart_object", object).string("multipart", id);
         }
-        let put = self
-            .client
-            .put_item()
+        let put = Put::builder()
             .table_name(&self.name)
             .set_item(Some(item.item()))
             .condition_expression("lease = :lease")
             .expression_attribute_values(":lease", string(lease))
-            .send()
-            .await;
-        match put {
-            Ok(_) => Ok(true),
-            Err(error) if is_condition_failure(&error) => {
-                // A lost answer to our own write looks the same: the lease is gone.
-                Ok(self.upload(account, upload).await?.as_ref() == Some(record))
-            }
-            Err(error) => Err(service_error("PutItem", error)),
+            .build()
+            .map_err(Error::internal)?;
+        match self.transact(vec![TransactWriteItem::builder().put(put).build()]).await? {
+            Transaction::Written => Ok(true),
+            Transaction::Refused(_) => Ok(false),
         }
     }
 }

@@ -28,11 +28,13 @@ pub enum WorkKind {
     Purge,
     /// Applying a repository's lifecycle policy.
     Lifecycle,
+    /// Finding out what a lifecycle policy would do.
+    LifecyclePreview,
 }
 
 impl WorkKind {
     /// Every kind.
-    pub const ALL: [Self; 2] = [Self::Purge, Self::Lifecycle];
+    pub const ALL: [Self; 3] = [Self::Purge, Self::Lifecycle, Self::LifecyclePreview];
 
     /// Its name in keys.
     #[must_use]
@@ -40,6 +42,7 @@ impl WorkKind {
         match self {
             Self::Purge => "PURGE",
             Self::Lifecycle => "LIFECYCLE",
+            Self::LifecyclePreview => "LIFECYCLE-PREVIEW",
         }
     }
 }
@@ -105,7 +108,6 @@ fn due_shard(kind: WorkKind, shard: u8) -> String {
 
 impl Table {
     /// Puts work on the list, in a transaction. Work of the same id is replaced.
-    #[expect(dead_code, reason = "deletions in the background are about to use it")]
     pub(super) fn put_work_write(&self, work: &Work) -> Result<TransactWriteItem> {
         let put = Put::builder().table_name(&self.name).set_item(Some(work.item()));
         Ok(TransactWriteItem::builder().put(put.build().map_err(Error::internal)?).build())

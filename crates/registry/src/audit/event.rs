@@ -66,6 +66,17 @@ const MAX_TEXT: usize = 512;
 /// The longest list of a parameter.
 const MAX_LIST: usize = 100;
 
+/// Who did something.
+#[derive(Clone, Debug)]
+pub(crate) enum Actor {
+    /// Somebody of ours.
+    Principal(Principal),
+    /// Whoever a web identity token is about.
+    WebIdentity,
+    /// Somebody who proved nothing, with the access key they named.
+    Unproven { access_key_id: Option<String> },
+}
+
 /// What happened, to whatever end.
 #[derive(Clone, Debug)]
 pub(crate) struct Event {
@@ -78,8 +89,7 @@ pub(crate) struct Event {
     /// The operation.
     pub(crate) name: String,
     pub(crate) region: String,
-    /// Who; nobody of ours where a web identity token is exchanged.
-    pub(crate) principal: Option<Principal>,
+    pub(crate) actor: Actor,
     pub(crate) origin: Origin,
     /// The account whose registry or identities were acted on.
     pub(crate) recipient: AccountId,
@@ -135,7 +145,13 @@ impl Event {
     }
 
     fn identity(&self) -> Value {
-        let Some(principal) = &self.principal else { return json!({ "type": "WebIdentityUser" }) };
+        let principal = match &self.actor {
+            Actor::Principal(principal) => principal,
+            Actor::WebIdentity => return json!({ "type": "WebIdentityUser" }),
+            Actor::Unproven { access_key_id } => {
+                return json!({ "type": "Unknown", "accountId": self.recipient, "accessKeyId": access_key_id });
+            }
+        };
         let mut identity = json!({
             "principalId": principal.user_id(),
             "arn": principal.arn(),
@@ -200,7 +216,7 @@ fn cut(text: &str) -> String {
     text.chars().take(MAX_TEXT).collect()
 }
 
-fn date(milliseconds: i64) -> String {
+pub(super) fn date(milliseconds: i64) -> String {
     let moment = OffsetDateTime::from_unix_timestamp(milliseconds / 1000).unwrap_or(OffsetDateTime::UNIX_EPOCH);
     moment.format(&Rfc3339).unwrap_or_default()
 }
@@ -220,7 +236,7 @@ mod tests {
             service: "ecr",
             name: "PutImage".into(),
             region: "us-east-1".into(),
-            principal: Some(Principal { account: account.clone(), kind, access_key_id: "ASIAX".into() }),
+            actor: Actor::Principal(Principal { account: account.clone(), kind, access_key_id: "ASIAX".into() }),
             origin: Origin {
                 request_id: "r".into(),
                 data_plane: Some(("PUT".into(), "/v2/app/manifests/latest".into())),

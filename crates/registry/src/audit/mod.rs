@@ -3,15 +3,17 @@
 //!
 //! The event of a change travels with the transaction that makes it, so that it
 //! costs no call; where there is none it is written behind it. Beginning an
-//! upload and sending parts of it change nothing that anybody can see: what
-//! becomes of them is in the event of the blob or the image.
+//! upload stores nothing and is no event; its parts and its end are. What is
+//! known of requests that prove nobody is in [`unproven`].
 //!
 //! Invariant: an event goes to the account that was acted on, and, if a caller
 //! of another account did it, to the caller's account too.
 //! Invariant: no event holds a secret (see [`event`]).
 
 mod event;
+pub(crate) mod lifecycle;
 pub(crate) mod lookup;
+mod unproven;
 
 use std::sync::Arc;
 
@@ -28,9 +30,11 @@ pub(crate) use event::{form_parameters, parameters};
 
 use crate::app::App;
 use crate::authenticate::{Caller, Origin};
-use event::Event;
+use event::{Actor, Event};
+pub(crate) use unproven::Unproven;
 
-/// Actions that change something only if a transaction says so.
+/// Actions that change something only if a transaction says so: beginning an
+/// upload stores nothing, asking how far it got neither.
 const PREPARING: [&str; 2] = ["ecr:InitiateLayerUpload", "ecr:UploadLayerPart"];
 
 /// What is done, by whom, to what.
@@ -101,7 +105,7 @@ impl Act<'_> {
             service: service.unwrap_or("ecr"),
             name: name.to_owned(),
             region: self.caller.region().to_string(),
-            principal: Some(self.caller.principal.clone()),
+            actor: Actor::Principal(self.caller.principal.clone()),
             origin: self.caller.origin.clone(),
             recipient: self.recipient.clone(),
             resource: (self.resource != "*").then(|| self.resource.to_owned()),
@@ -134,33 +138,81 @@ impl Act<'_> {
     }
 }
 
-/// Records that a web identity token was exchanged for a role's session, or that
-/// the role does not trust it.
-///
-/// Tokens that nobody has vouched for are only logged: anybody can send them, as
-/// many as they like, and a trail must not be filled by strangers.
+/// Records that a web identity token was exchanged for a role's session, or why
+/// it was not.
 pub(crate) async fn web_identity(app: &App, parts: &Parts, form: &Form, error: Option<&Error>) {
-    if error.is_some_and(|error| !matches!(error, Error::NotAuthorized { .. })) {
-        return;
-    }
     let role = form.get("RoleArn").unwrap_or_default();
     let account = role.strip_prefix("arn:aws:iam::").and_then(|rest| rest.get(..12)).map(AccountId::parse);
-    let (Some(Ok(account)), Ok(directory)) = (account, app.directory().await) else { return };
-    let event = Event {
-        id: random::uuid(),
-        at_ms: i64::try_from(OffsetDateTime::now_utc().unix_timestamp_nanos() / 1_000_000).unwrap_or_default(),
-        service: "sts",
-        name: "AssumeRoleWithWebIdentity".to_owned(),
-        region: directory.home().cloud.region.to_string(),
-        principal: None,
-        origin: Origin::of(app, parts),
-        recipient: account.clone(),
-        resource: Some(role.to_owned()),
-        parameters: form_parameters(form),
-        error: error.map(|error| (codes(error).query.to_owned(), error.to_string())),
-        read_only: false,
-    };
-    written(directory.table().write_audit(&account, &record(&event)).await);
+    let Some(Ok(account)) = account else { return };
+    // A role that does not trust a token has been shown a good one.
+    let proven = error.is_none_or(|error| matches!(error, Error::NotAuthorized { .. }));
+    let actor = if proven { Actor::WebIdentity } else { Actor::Unproven { access_key_id: None } };
+    let attempt = Attempt { action: "sts:AssumeRoleWithWebIdentity", account: &account, actor };
+    attempt.write(app, parts, Some(role), form_parameters(form), error).await;
+}
+
+/// Records, of so many a minute, that somebody who named a key of `account` was
+/// refused before they had proven who they are.
+pub(crate) async fn unproven(
+    app: &App,
+    parts: &Parts,
+    action: &str,
+    account: &AccountId,
+    access_key_id: &str,
+    error: &Error,
+) {
+    let actor = Actor::Unproven { access_key_id: Some(access_key_id.to_owned()) };
+    Attempt { action, account, actor }.write(app, parts, None, None, Some(error)).await;
+}
+
+/// What is done by somebody who is no caller.
+struct Attempt<'a> {
+    action: &'a str,
+    /// The account that is concerned.
+    account: &'a AccountId,
+    actor: Actor,
+}
+
+impl Attempt<'_> {
+    async fn write(
+        self,
+        app: &App,
+        parts: &Parts,
+        resource: Option<&str>,
+        parameters: Option<serde_json::Value>,
+        error: Option<&Error>,
+    ) {
+        let Ok(directory) = app.directory().await else { return };
+        if !matches!(directory.account(self.account).await, Ok(Some(_))) {
+            return;
+        }
+        let now = OffsetDateTime::now_utc();
+        let is_unproven = matches!(self.actor, Actor::Unproven { .. });
+        if is_unproven && !app.unproven().keeps(self.account, now.unix_timestamp()) {
+            return;
+        }
+        let (service, name) = self.action.split_once(':').unwrap_or(("ecr", self.action));
+        let service = ["iam", "sts", "ironwharf", "cloudtrail"].into_iter().find(|known| *known == service);
+        let code = |error: &Error| {
+            let codes = codes(error);
+            if matches!(service, Some("iam" | "sts")) { codes.query } else { codes.aws }.to_owned()
+        };
+        let event = Event {
+            id: random::uuid(),
+            at_ms: i64::try_from(now.unix_timestamp_nanos() / 1_000_000).unwrap_or_default(),
+            service: service.unwrap_or("ecr"),
+            name: name.to_owned(),
+            region: directory.home().cloud.region.to_string(),
+            actor: self.actor,
+            origin: Origin::of(app, parts),
+            recipient: self.account.clone(),
+            resource: resource.map(str::to_owned),
+            parameters,
+            error: error.map(|error| (code(error), error.to_string())),
+            read_only: is_read(self.action),
+        };
+        written(directory.table().write_audit(self.account, &record(&event)).await);
+    }
 }
 
 fn record(event: &Event) -> AuditRecord {

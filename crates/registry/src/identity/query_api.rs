@@ -13,6 +13,7 @@ use ironwharf_wire::{iam, sts as sts_wire};
 
 use super::{ops, sts};
 use crate::app::App;
+use crate::authenticate::Caller;
 use crate::body::{self, Body};
 use crate::{audit, aws};
 
@@ -78,7 +79,7 @@ fn form(parts: &Parts, body: &[u8]) -> Result<Form> {
 }
 
 async fn answer_iam(app: &App, parts: &Parts, body: &[u8], form: &Form, request_id: &str) -> Result<String> {
-    let caller = signed(app, parts, body, iam::SIGNING_NAME).await?;
+    let caller = signed(app, parts, body, iam::SIGNING_NAME, form).await?;
     ops::dispatch(app, parts, caller, iam::operation(form)?, form, request_id).await
 }
 
@@ -90,15 +91,15 @@ async fn answer_sts(app: &App, parts: &Parts, body: &[u8], form: &Form, request_
         audit::web_identity(app, parts, form, result.as_ref().err()).await;
         return result;
     }
-    let caller = signed(app, parts, body, sts_wire::SIGNING_NAME).await?;
+    let caller = signed(app, parts, body, sts_wire::SIGNING_NAME, form).await?;
     sts::dispatch(app, caller, sts_wire::operation(form)?, form, request_id).await
 }
 
-async fn signed(app: &App, parts: &Parts, body: &[u8], service: &str) -> Result<crate::authenticate::Caller> {
+async fn signed(app: &App, parts: &Parts, body: &[u8], service: &str, form: &Form) -> Result<Caller> {
     let query = parts.uri.query().unwrap_or_default();
     if !parts.headers.contains_key(http::header::AUTHORIZATION) && !query.contains("X-Amz-Signature=") {
         let message = "Request is missing Authentication Token".to_owned();
         return Err(Error::Signature { failure: SignatureFailure::Missing, message });
     }
-    aws::signed(app, parts, body, &[service]).await
+    aws::signed(app, parts, body, service, form.action().unwrap_or_default()).await
 }

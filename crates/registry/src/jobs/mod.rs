@@ -9,11 +9,14 @@
 //! Invariant: a step can be done twice, and by two workers at once.
 //! Invariant: work of a tenant is done with the storage of that tenant only.
 
+pub(crate) mod lifecycle;
+pub(crate) mod purge;
+
 use std::time::Duration;
 
 use ironwharf_cloud::table::{LeasedWork, Work, WorkKind};
 use ironwharf_cloud::{Mode, TenantStorage};
-use ironwharf_model::{Error, Region, Result};
+use ironwharf_model::{Region, Result};
 use time::OffsetDateTime;
 
 use crate::app::App;
@@ -28,10 +31,8 @@ const RETRY_SECONDS: i64 = 60;
 /// How a step of a piece of work ended.
 pub(crate) enum Step {
     /// There is nothing left to do.
-    #[expect(dead_code, reason = "the first kinds of work come with their operations")]
     Done,
     /// There is, at this time (seconds since the epoch), from there on.
-    #[expect(dead_code, reason = "the first kinds of work come with their operations")]
     Again { due_at_s: i64, details: String },
 }
 
@@ -57,7 +58,7 @@ impl App {
         for kind in WorkKind::ALL {
             for place in table.due_work(kind, now.unix_timestamp(), BATCH).await? {
                 let Some(leased) = table.lease_work(&place, now.unix_timestamp()).await? else { continue };
-                if let Err(error) = step(&region, &leased, now).await {
+                if let Err(error) = Box::pin(step(&region, &leased, now)).await {
                     let source = std::error::Error::source(&error).map(ToString::to_string);
                     let account = leased.work.account.as_str();
                     tracing::error!(account, kind = kind.as_str(), id = leased.work.id, %error, source, "work failed");
@@ -94,16 +95,13 @@ async fn step(region: &RegionState, leased: &LeasedWork, now: OffsetDateTime) ->
     let storage = region.cloud.tenants.storage(&work.account, Mode::Write).await?;
     let job = Job { region, storage: &storage, work, now };
     let ended = match work.kind {
-        WorkKind::Purge | WorkKind::Lifecycle => not_there(&job),
+        WorkKind::Purge => purge::step(&job).await,
+        WorkKind::Lifecycle => lifecycle::step(&job).await,
+        WorkKind::LifecyclePreview => lifecycle::preview::step(&job).await,
     };
     let table = &region.cloud.table;
     match ended? {
         Step::Done => table.finish_work(leased).await,
         Step::Again { due_at_s, details } => table.postpone_work(leased, due_at_s, &details).await.map(drop),
     }
-}
-
-fn not_there(job: &Job<'_>) -> Result<Step> {
-    let _ = (job.region, job.storage, job.now);
-    Err(Error::internal(format!("nobody does work of the kind {}", job.work.kind.as_str())))
 }

@@ -27,6 +27,7 @@ use http::{Method, Response, StatusCode};
 use ironwharf_cloud::Mode;
 use ironwharf_cloud::table::Repository;
 use ironwharf_model::{Digest, Error, Reference, RepositoryName, Result};
+use ironwharf_wire::ecr::shapes::RCTAppliedFor;
 use ironwharf_wire::paging::{Query, QueryError};
 use ironwharf_wire::route::{Route, RouteError};
 use time::OffsetDateTime;
@@ -41,8 +42,10 @@ const CONTENT_DIGEST: HeaderName = HeaderName::from_static("docker-content-diges
 
 /// Answers a data plane request.
 pub(crate) async fn answer(app: &App, parts: &Parts, body: &mut Body) -> Result<Response<Body>> {
-    let caller = authenticate::by_token(app, parts, OffsetDateTime::now_utc()).await?;
-    let route = parse(parts)?;
+    let route = parse(parts);
+    let asked = route.as_ref().ok().and_then(action);
+    let caller = authenticate::by_token(app, parts, asked, OffsetDateTime::now_utc()).await?;
+    let route = route?;
     let registry = addressed_registry(app, parts, &caller)?;
     let Some(action) = action(&route) else { return Ok(base()) };
     let resource = match route.name() {
@@ -133,15 +136,31 @@ impl Call<'_> {
         Query::parse(self.parts.uri.query().unwrap_or_default()).map_err(|error| query_error(&error))
     }
 
-    /// The repository a push goes to, created if the registry and the caller's
-    /// rights allow it.
+    /// The repository a push goes to. One that is not there is created from
+    /// the template that is for it, if the caller may create it.
     async fn repository_for_push(&self) -> Result<Arc<Repository>> {
+        let missing = match self.permit.find_repository().await {
+            Err(missing @ Error::RepositoryNotFound(_)) => missing,
+            found => return found,
+        };
+        let (region, table) = (self.permit.region(), self.permit.table()?);
         let (registry, name) = (self.permit.registry(), self.permit.repository()?);
+        let template = region.template_for(table, registry, name, RCTAppliedFor::CreateOnPush).await?;
+        let Some(template) = template else { return Err(missing) };
         let resource = Resource::Repository { account: registry.clone(), name: name.clone() };
-        let may_create =
-            self.app.config().create_on_push && self.permit.also("ecr:CreateRepository", &resource).await?;
+        let details = Details {
+            request_tags: Some(template.labels.clone()).filter(|labels| !labels.is_empty()),
+            ..Details::default()
+        };
+        if !self.permit.also("ecr:CreateRepository", &resource, &details).await? {
+            return Err(missing);
+        }
         let now_ms = self.permit.caller().now_ms();
-        self.permit.region().repository_for_push(self.permit.table()?, registry, name, may_create, now_ms).await
+        match region.create_from_template(table, registry, name, template, now_ms).await {
+            // Another push was first.
+            Err(Error::RepositoryAlreadyExists(_)) => self.permit.find_repository().await,
+            created => created,
+        }
     }
 
     /// A header that may be there once.

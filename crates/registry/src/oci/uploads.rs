@@ -48,10 +48,14 @@ pub(super) async fn start(call: &Call<'_>, body: &mut Body) -> Result<Response<B
 }
 
 /// Mounts a blob from another repository of the registry that the caller may
-/// pull from; `false` if there is none, which starts an upload instead.
+/// pull from; `false` if there is none, or if the registry does not mount, which
+/// starts an upload instead.
 async fn mount_blob(call: &Call<'_>, query: &Query<'_>, to: &Repository, digest: &Digest) -> Result<bool> {
     let (region, table) = (call.permit.region(), call.permit.table()?);
     let account = &to.key.account;
+    if !region.registry_rules(table, account).await?.settings.mounts_blobs() {
+        return Ok(false);
+    }
     let candidates: Vec<RepositoryName> = if let Some(name) = query.one("from").map_err(|error| query_error(&error))? {
         RepositoryName::parse(name).into_iter().collect()
     } else {
@@ -60,7 +64,7 @@ async fn mount_blob(call: &Call<'_>, query: &Query<'_>, to: &Repository, digest:
     };
     for name in candidates {
         let source = Resource::Repository { account: account.clone(), name: name.clone() };
-        if !call.permit.also("ecr:GetDownloadUrlForLayer", &source).await? {
+        if !call.permit.also("ecr:GetDownloadUrlForLayer", &source, &Details::default()).await? {
             continue;
         }
         let read = |key: RepositoryKey| async move { table.layers(&key, std::slice::from_ref(digest)).await };

@@ -3,23 +3,29 @@
 //! Invariant: [`SERVED`] is the only list. Dispatch, authorization and the
 //! tests derive from it; an operation cannot run without a permit.
 
+mod account_settings;
 mod authorization_token;
+mod creation_templates;
 mod images;
 mod layers;
+mod lifecycle;
+mod lifecycle_preview;
 mod paging;
 mod pull_time_exclusions;
 mod referrers;
 mod registry;
 mod registry_policy;
-mod repositories;
+pub(crate) mod repositories;
 mod repository_policy;
+mod repository_settings;
+mod repository_tags;
 mod storage_class;
 
 use std::collections::BTreeMap;
 
 use http::request::Parts;
 use ironwharf_cloud::Mode;
-use ironwharf_model::{AccountId, Error, RepositoryName, Result};
+use ironwharf_model::{AccountId, Error, NamedRepository, Region, RepositoryName, Result};
 use ironwharf_wire::ecr::{DecodeError, OperationName, decode};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -46,6 +52,11 @@ pub(crate) trait Operation {
         None
     }
 
+    /// The values of condition keys that only this operation has.
+    fn condition_keys(_: &Self::Input) -> Vec<(&'static str, String)> {
+        Vec::new()
+    }
+
     /// Does it.
     fn run(call: &Call<'_>, input: Self::Input) -> impl Future<Output = Result<Self::Output>> + Send;
 }
@@ -61,6 +72,7 @@ enum Named<'a> {
     Registry,
     Catalog,
     Repositories(Vec<&'a str>),
+    Arn(&'a str),
 }
 
 impl<'a> Target<'a> {
@@ -84,7 +96,12 @@ impl<'a> Target<'a> {
         Self { registry_id, named: Named::Repositories(names.iter().map(String::as_str).collect()) }
     }
 
-    fn resources(self, own: &AccountId) -> Result<Vec<Resource>> {
+    /// The repository with this ARN, in whatever registry.
+    pub(crate) const fn arn(arn: &'a str) -> Self {
+        Self { registry_id: None, named: Named::Arn(arn) }
+    }
+
+    fn resources(self, own: &AccountId, region: &Region) -> Result<Vec<Resource>> {
         let account = self.registry_id.map_or_else(|| Ok(own.clone()), AccountId::parse)?;
         Ok(match self.named {
             Named::Registry => vec![Resource::Registry { account }],
@@ -93,6 +110,10 @@ impl<'a> Target<'a> {
                 let repository =
                     |name| Ok(Resource::Repository { account: account.clone(), name: RepositoryName::parse(name)? });
                 names.into_iter().map(repository).collect::<Result<_>>()?
+            }
+            Named::Arn(arn) => {
+                let NamedRepository { account, repository } = NamedRepository::parse(arn, region)?;
+                vec![Resource::Repository { account, name: repository }]
             }
         })
     }
@@ -131,7 +152,13 @@ macro_rules! operations {
 }
 
 operations! {
+    account_settings::GetAccountSetting,
+    account_settings::PutAccountSetting,
     authorization_token::GetAuthorizationToken,
+    creation_templates::CreateRepositoryCreationTemplate,
+    creation_templates::DeleteRepositoryCreationTemplate,
+    creation_templates::DescribeRepositoryCreationTemplates,
+    creation_templates::UpdateRepositoryCreationTemplate,
     images::BatchDeleteImage,
     images::BatchGetImage,
     images::DescribeImages,
@@ -142,6 +169,11 @@ operations! {
     layers::GetDownloadUrlForLayer,
     layers::InitiateLayerUpload,
     layers::UploadLayerPart,
+    lifecycle::DeleteLifecyclePolicy,
+    lifecycle::GetLifecyclePolicy,
+    lifecycle::PutLifecyclePolicy,
+    lifecycle_preview::GetLifecyclePolicyPreview,
+    lifecycle_preview::StartLifecyclePolicyPreview,
     pull_time_exclusions::DeregisterPullTimeUpdateExclusion,
     pull_time_exclusions::ListPullTimeUpdateExclusions,
     pull_time_exclusions::RegisterPullTimeUpdateExclusion,
@@ -156,6 +188,11 @@ operations! {
     repository_policy::DeleteRepositoryPolicy,
     repository_policy::GetRepositoryPolicy,
     repository_policy::SetRepositoryPolicy,
+    repository_settings::PutImageScanningConfiguration,
+    repository_settings::PutImageTagMutability,
+    repository_tags::ListTagsForResource,
+    repository_tags::TagResource,
+    repository_tags::UntagResource,
     storage_class::UpdateImageStorageClass,
 }
 
@@ -165,9 +202,10 @@ async fn call<O: Operation>(app: &App, parts: &Parts, mut caller: Caller, body: 
         DecodeError::InvalidParameter { parameter, constraint } => Error::InvalidParameter { parameter, constraint },
     })?;
     caller.parameters = serde_json::from_slice(body).ok().as_ref().and_then(audit::parameters);
-    let mut resources = O::target(&input).resources(&caller.principal.account)?.into_iter();
+    let mut resources = O::target(&input).resources(&caller.principal.account, caller.region())?.into_iter();
     let first = resources.next().ok_or_else(|| Error::internal("an operation acts on nothing"))?;
-    let details = Details { request_tags: O::request_tags(&input), ..Details::default() };
+    let (request_tags, keys) = (O::request_tags(&input), O::condition_keys(&input));
+    let details = Details { request_tags, keys, ..Details::default() };
     let action = action(O::NAME);
     let permit = authorize_in_registry(caller, mode(O::NAME), &action, first, &details).await?;
     for resource in resources {

@@ -23,7 +23,7 @@ impl Operation for PutRegistryPolicy {
 
     async fn run(call: &Call<'_>, input: Self::Input) -> Result<Self::Output> {
         let (registry, region) = (call.permit.registry(), call.permit.region());
-        repository_policy::parse(&input.policy_text, PolicyKind::Registry)?;
+        repository_policy::parse("policyText", &input.policy_text, PolicyKind::Registry)?;
         call.permit.table()?.put_registry_policy(registry, Some(&input.policy_text)).await?;
         region.policies.forget_registry(registry);
         Ok(PutRegistryPolicyResponse { registry_id: Some(registry.to_string()), policy_text: Some(input.policy_text) })

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use ironwharf_cloud::random;
 use ironwharf_cloud::table::{Encryption, Repository};
+use ironwharf_model::error::quoted;
 use ironwharf_model::{Error, RepositoryArn, RepositoryName, Result, TagMutability};
 use ironwharf_wire::ecr::shapes::{
     CreateRepositoryRequest, CreateRepositoryResponse, DeleteRepositoryRequest, DeleteRepositoryResponse,
@@ -15,10 +16,11 @@ use ironwharf_wire::ecr::{OperationName, Timestamp};
 
 use super::paging::PageRequest;
 use super::{Call, Operation, Target};
+use crate::jobs::purge;
 use crate::repositories::{id as repository_id, not_found, with_defaults};
 
 /// The most resource tags on a repository.
-const MAX_LABELS: usize = 50;
+pub(super) const MAX_LABELS: usize = 50;
 
 pub(super) struct CreateRepository;
 
@@ -38,25 +40,49 @@ impl Operation for CreateRepository {
 
     async fn run(call: &Call<'_>, input: Self::Input) -> Result<Self::Output> {
         let permit = &call.permit;
-        let filters = input.image_tag_mutability_exclusion_filters.unwrap_or_default();
-        let filters = filters.into_iter().map(|filter| filter.filter).collect();
         let mutability = input.image_tag_mutability.unwrap_or(ImageTagMutability::Mutable);
         let scanning = input.image_scanning_configuration.and_then(|scanning| scanning.scan_on_push);
         let repository = Repository {
-            mutability: TagMutability::parse(mutability.as_str(), filters)?,
+            mutability: mutability_of(mutability, input.image_tag_mutability_exclusion_filters)?,
             scan_on_push: scanning.unwrap_or(false),
             encryption: encryption(input.encryption_configuration)?,
             labels: labels(input.tags.unwrap_or_default())?,
             ..with_defaults(permit.registry(), permit.repository()?, permit.caller().now_ms())
         };
-        let created = permit.region().create_repository(permit.table()?, repository).await?;
+        let created = permit.region().create_repository(permit.table()?, repository, None).await?;
         Ok(CreateRepositoryResponse { repository: Some(shape(call, &created)) })
     }
 }
 
+/// A tag mutability as the API gives it, in its two parts.
+pub(super) fn mutability_of(
+    value: ImageTagMutability,
+    filters: Option<Vec<ImageTagMutabilityExclusionFilter>>,
+) -> Result<TagMutability> {
+    let filters = filters.unwrap_or_default().into_iter().map(|filter| filter.filter).collect();
+    TagMutability::parse(value.as_str(), filters)
+}
+
+/// The exclusion filters of a tag mutability as the API shows them; none for
+/// the values that have none.
+pub(super) fn filters_of(mutability: &TagMutability) -> Option<Vec<ImageTagMutabilityExclusionFilter>> {
+    let filters = mutability.filters().iter().map(|filter| ImageTagMutabilityExclusionFilter {
+        filter_type: ImageTagMutabilityExclusionFilterType::Wildcard,
+        filter: filter.clone(),
+    });
+    Some(filters.collect::<Vec<_>>()).filter(|filters| !filters.is_empty())
+}
+
+/// The encryption that a creation template gives a repository now.
+pub(crate) fn encryption_of_template(template: &Encryption) -> Result<Encryption> {
+    let encryption_type = EncryptionType::parse(&template.encryption_type)
+        .ok_or_else(|| Error::internal("a template has an encryption type that does not exist"))?;
+    encryption(Some(EncryptionConfiguration { encryption_type, kms_key: template.kms_key.clone() }))
+}
+
 /// Encryption that the object store does with its own key. A key per
 /// repository is refused rather than promised.
-fn encryption(configuration: Option<EncryptionConfiguration>) -> Result<Encryption> {
+pub(super) fn encryption(configuration: Option<EncryptionConfiguration>) -> Result<Encryption> {
     let Some(EncryptionConfiguration { encryption_type, kms_key }) = configuration else {
         return Ok(Encryption { encryption_type: EncryptionType::Aes256.as_str().to_owned(), kms_key: None });
     };
@@ -75,28 +101,39 @@ fn encryption(configuration: Option<EncryptionConfiguration>) -> Result<Encrypti
     }
 }
 
-fn labels(tags: Vec<Tag>) -> Result<BTreeMap<String, String>> {
-    let invalid = |reason: String| Error::InvalidTagParameter { reason };
+/// Resource tags as they are given: at most 50, each key once.
+pub(super) fn labels(tags: Vec<Tag>) -> Result<BTreeMap<String, String>> {
     if tags.len() > MAX_LABELS {
         return Err(Error::TooManyTags { limit: MAX_LABELS });
     }
     let mut labels = BTreeMap::new();
     for Tag { key, value } in tags {
-        let shown = ironwharf_model::error::quoted(&key);
-        if key.is_empty() || key.chars().count() > 128 {
-            return Err(invalid(format!("the tag key \"{shown}\" must have 1 to 128 characters")));
-        }
+        check_label_key(&key)?;
+        let shown = quoted(&key);
         if value.chars().count() > 256 {
-            return Err(invalid(format!("the value of tag \"{shown}\" must have at most 256 characters")));
-        }
-        if key.to_ascii_lowercase().starts_with("aws:") {
-            return Err(invalid(format!("the tag key \"{shown}\" starts with aws:, which is reserved")));
+            return Err(invalid_label(format!("the value of tag \"{shown}\" must have at most 256 characters")));
         }
         if labels.insert(key, value).is_some() {
-            return Err(invalid(format!("the tag key \"{shown}\" is given twice")));
+            return Err(invalid_label(format!("the tag key \"{shown}\" is given twice")));
         }
     }
     Ok(labels)
+}
+
+/// Refuses the key of a resource tag that cannot be one.
+pub(super) fn check_label_key(key: &str) -> Result<()> {
+    let shown = quoted(key);
+    if key.is_empty() || key.chars().count() > 128 {
+        return Err(invalid_label(format!("the tag key \"{shown}\" must have 1 to 128 characters")));
+    }
+    if key.to_lowercase().starts_with("aws:") {
+        return Err(invalid_label(format!("the tag key \"{shown}\" starts with aws:, which is reserved")));
+    }
+    Ok(())
+}
+
+fn invalid_label(reason: String) -> Error {
+    Error::InvalidTagParameter { reason }
 }
 
 pub(super) struct DescribeRepositories;
@@ -179,12 +216,14 @@ impl Operation for DeleteRepository {
                 return Err(not_empty());
             }
         }
-        let deleted = table.delete_repository(&repository.key, closing.as_deref(), now_s).await?;
+        // What was in it is removed behind the answer, however much it is.
+        let purge = purge::work(&repository.key, now_s)?;
+        let deleted = table.delete_repository(&repository.key, closing.as_deref(), &purge, now_s).await?;
         permit.region().repositories.forget(registry, name);
         if !deleted {
             return Err(not_found(registry, name));
         }
-        table.purge_repository(&repository.key, permit.caller().now_s()).await?;
+        call.app.work_made().notify_one();
         Ok(DeleteRepositoryResponse { repository: Some(shape(call, &repository)) })
     }
 }
@@ -193,11 +232,6 @@ impl Operation for DeleteRepository {
 fn shape(call: &Call<'_>, repository: &Repository) -> RepositoryShape {
     let region = call.permit.caller().region();
     let (account, name) = (&repository.key.account, &repository.key.name);
-    let filters = repository.mutability.filters().iter().map(|filter| ImageTagMutabilityExclusionFilter {
-        filter_type: ImageTagMutabilityExclusionFilterType::Wildcard,
-        filter: filter.clone(),
-    });
-    let filters: Vec<_> = filters.collect();
     let encryption_type = EncryptionType::parse(&repository.encryption.encryption_type);
     RepositoryShape {
         repository_arn: Some(RepositoryArn { region, account, repository: name }.to_string()),
@@ -206,7 +240,7 @@ fn shape(call: &Call<'_>, repository: &Repository) -> RepositoryShape {
         repository_uri: Some(format!("{}/{name}", call.app.config().registry_host.host(account, region))),
         created_at: Some(Timestamp::from_epoch_millis(repository.created_at_ms)),
         image_tag_mutability: ImageTagMutability::parse(repository.mutability.as_str()),
-        image_tag_mutability_exclusion_filters: Some(filters).filter(|filters| !filters.is_empty()),
+        image_tag_mutability_exclusion_filters: filters_of(&repository.mutability),
         image_scanning_configuration: Some(ImageScanningConfiguration { scan_on_push: Some(repository.scan_on_push) }),
         encryption_configuration: encryption_type.map(|encryption_type| EncryptionConfiguration {
             encryption_type,

@@ -16,9 +16,9 @@ use crate::repositories::{id as repository_id, not_found};
 /// The largest policy, in characters.
 pub(super) const MAX_CHARACTERS: usize = 10_240;
 
-/// Compiles a policy that somebody wants to set.
-pub(super) fn parse(text: &str, kind: PolicyKind) -> Result<Policy> {
-    let invalid = |reason: String| Error::invalid_parameter("policyText", reason);
+/// Compiles a policy that somebody wants to set, given as this parameter.
+pub(super) fn parse(parameter: &str, text: &str, kind: PolicyKind) -> Result<Policy> {
+    let invalid = |reason: String| Error::invalid_parameter(parameter, reason);
     if text.chars().count() > MAX_CHARACTERS {
         return Err(invalid(format!("a policy must have at most {MAX_CHARACTERS} characters")));
     }
@@ -26,7 +26,7 @@ pub(super) fn parse(text: &str, kind: PolicyKind) -> Result<Policy> {
 }
 
 /// The repository as it is now: a policy is set on one incarnation.
-async fn current(call: &Call<'_>) -> Result<RepositoryKey> {
+pub(super) async fn current(call: &Call<'_>) -> Result<RepositoryKey> {
     let (permit, region) = (&call.permit, call.permit.region());
     let found = permit.table()?.repository(permit.registry(), permit.repository()?).await?;
     match found {
@@ -49,14 +49,14 @@ impl Operation for SetRepositoryPolicy {
     async fn run(call: &Call<'_>, input: Self::Input) -> Result<Self::Output> {
         let permit = &call.permit;
         let (registry, name) = (permit.registry(), permit.repository()?);
-        let policy = parse(&input.policy_text, PolicyKind::Repository)?;
+        let policy = parse("policyText", &input.policy_text, PolicyKind::Repository)?;
         let repository = current(call).await?;
         if !input.force.unwrap_or(false) {
             let resource = Resource::Repository { account: registry.clone(), name: name.clone() };
-            let of_registry = permit.region().registry_policy(permit.table()?, registry).await?;
-            let policies = ResourcePolicies { repository: Some(&policy), registry: of_registry.as_deref() };
-            let (_, labels) = permit.region().access_of(permit.table()?, registry, name).await?;
+            let rules = permit.region().registry_rules(permit.table()?, registry).await?;
             let action = "ecr:SetRepositoryPolicy";
+            let policies = ResourcePolicies { repository: Some(&policy), registry: rules.policy_for(action) };
+            let (_, labels) = permit.region().access_of(permit.table()?, registry, name).await?;
             let decision = decide_with(permit.caller(), action, &resource, &Details::default(), &labels, policies);
             if !decision.is_allowed() {
                 let reason = "this policy would keep you from setting another one; use force if that is what you want";

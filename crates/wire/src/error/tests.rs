@@ -31,8 +31,22 @@ rows! {
     "RepositoryNotEmpty": Error::RepositoryNotEmpty(_) => Error::RepositoryNotEmpty(repository()),
     "RepositoryNameInvalid": Error::RepositoryNameInvalid { .. } => Error::RepositoryNameInvalid { name: "Team".into() },
     "RepositoryPolicyNotFound": Error::RepositoryPolicyNotFound(_) => Error::RepositoryPolicyNotFound(repository()),
+    "LifecyclePolicyNotFound": Error::LifecyclePolicyNotFound(_) => Error::LifecyclePolicyNotFound(repository()),
+    "LifecyclePolicyPreviewNotFound": Error::LifecyclePolicyPreviewNotFound(_) =>
+        Error::LifecyclePolicyPreviewNotFound(repository()),
+    "LifecyclePolicyPreviewInProgress": Error::LifecyclePolicyPreviewInProgress(_) =>
+        Error::LifecyclePolicyPreviewInProgress(repository()),
     "RegistryPolicyNotFound": Error::RegistryPolicyNotFound { .. } =>
         Error::RegistryPolicyNotFound { registry: repository().registry },
+    "TemplateNotFound": Error::TemplateNotFound { .. } =>
+        Error::TemplateNotFound { registry: repository().registry, prefix: "prod".into() },
+    "TemplateAlreadyExists": Error::TemplateAlreadyExists { .. } =>
+        Error::TemplateAlreadyExists { registry: repository().registry, prefix: "prod".into() },
+    "TemplateNotApplicable": Error::TemplateNotApplicable { .. } => Error::TemplateNotApplicable {
+        repository: repository(),
+        prefix: "prod".into(),
+        reason: "the key is gone".into(),
+    },
     "ImageNotFound": Error::ImageNotFound { .. } => Error::ImageNotFound {
         repository: repository(),
         image: ImageIdentifier { digest: None, tag: Some("latest".into()) },

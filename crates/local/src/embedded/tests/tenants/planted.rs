@@ -2,8 +2,8 @@
 //! goes on as handlers do, and every step is stopped below it.
 
 use ironwharf_cloud::PresignHost;
-use ironwharf_cloud::table::{Encryption, Incarnation, Repository, RepositoryKey};
-use ironwharf_model::{Digest, RepositoryName, Tag, TagMutability};
+use ironwharf_cloud::table::{Encryption, Incarnation, Repository, RepositoryChange, RepositoryKey, Work, WorkKind};
+use ironwharf_model::{AccountSetting, Digest, RepositoryName, Tag, TagMutability, TemplatePrefix};
 
 use super::*;
 
@@ -16,6 +16,7 @@ fn repository(tenant: &str) -> Repository {
         scan_on_push: false,
         encryption: Encryption { encryption_type: "AES256".to_owned(), kms_key: None },
         labels: std::collections::BTreeMap::new(),
+        revision: 0,
     }
 }
 
@@ -29,13 +30,21 @@ async fn the_storage_of_the_wrong_tenant_gives_and_takes_nothing() {
     let (reads, writes) = (reads.unwrap(), writes.unwrap());
     let victims = repository(OTHER);
     let right = storage.cloud.tenants.storage(&account(OTHER), Mode::Write).await.unwrap();
-    assert!(right.table.create_repository(&victims).await.unwrap());
+    assert!(right.table.create_repository(&victims, None).await.unwrap());
 
     let refused = |error: ironwharf_model::Error| {
         let source = std::error::Error::source(&error).map(ToString::to_string).unwrap_or_default();
         assert!(source.contains("AccessDenied"), "{error}: {source}");
     };
     let (key, tag, digest) = (&victims.key, Tag::parse("latest").unwrap(), Digest::sha256(b"x"));
+    let setting = AccountSetting::BlobMounting;
+    let purge = Work {
+        account: key.account.clone(),
+        kind: WorkKind::Purge,
+        id: "x".to_owned(),
+        due_at_s: 1,
+        details: String::new(),
+    };
     for wrong in [&reads, &writes] {
         refused(wrong.table.repository(&key.account, &key.name).await.unwrap_err());
         refused(wrong.table.repository_names(&key.account, None, 10).await.map(drop).unwrap_err());
@@ -43,8 +52,14 @@ async fn the_storage_of_the_wrong_tenant_gives_and_takes_nothing() {
         refused(wrong.table.layers(key, std::slice::from_ref(&digest)).await.map(drop).unwrap_err());
         refused(wrong.table.tags(key, None, 10).await.map(drop).unwrap_err());
         refused(wrong.table.repository_policy(key).await.unwrap_err());
-        refused(wrong.table.create_repository(&repository(OTHER)).await.unwrap_err());
-        refused(wrong.table.delete_repository(key, None, 1).await.map(drop).unwrap_err());
+        refused(wrong.table.create_repository(&repository(OTHER), None).await.unwrap_err());
+        refused(wrong.table.delete_repository(key, None, &purge, 1).await.map(drop).unwrap_err());
+        refused(wrong.table.purge_repository_page(key, 1).await.map(drop).unwrap_err());
+        refused(wrong.table.change_repository(key, RepositoryChange::ScanOnPush(true)).await.unwrap_err());
+        refused(wrong.table.registry(&key.account).await.map(drop).unwrap_err());
+        refused(wrong.table.put_account_setting(&key.account, setting, "DISABLED").await.unwrap_err());
+        refused(wrong.table.template(&key.account, &TemplatePrefix::Root).await.map(drop).unwrap_err());
+        refused(wrong.table.delete_template(&key.account, &TemplatePrefix::Root).await.map(drop).unwrap_err());
         refused(wrong.table.link_layer(key, &digest, 1).await.map(drop).unwrap_err());
         refused(wrong.objects.get(&format!("{OTHER}/blob")).await.unwrap_err());
         refused(wrong.objects.put(&format!("{OTHER}/new"), vec![1].into()).await.unwrap_err());
