@@ -13,6 +13,7 @@ pub mod error;
 pub mod identity;
 pub mod image_status;
 pub mod manifest;
+pub mod manifest_conversion;
 pub mod media_type;
 pub mod mutability;
 pub mod principal;

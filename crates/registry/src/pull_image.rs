@@ -1,8 +1,17 @@
 //! Reading images: by tag or digest, in one call.
+//!
+//! `BatchGetImage` gives an image by tag in another format if the caller does
+//! not accept the stored one. The data plane does not, whatever `Accept` says:
+//! clients ask for a tag, and then for the digest they were told, which for a
+//! converted manifest names nothing that is stored; and those that send a
+//! single type in `Accept` read the other one as well. A converted manifest has
+//! the digest of its own bytes, which is what callers check it against.
 
 use bytes::Bytes;
 use ironwharf_cloud::Objects;
 use ironwharf_cloud::table::{StoredManifest, TagRecord};
+use ironwharf_model::manifest_conversion::convert;
+use ironwharf_model::media_type::ManifestType;
 use ironwharf_model::{Digest, Error, ImageIdentifier, ImageStatus, Reference, Result};
 
 use crate::authorize::Permit;
@@ -43,6 +52,28 @@ pub(crate) async fn pull(permit: &Permit, reference: &Reference, counts: Counts)
         permit.region().pulls.note(permit, &repository.key, &pulled.digest);
     }
     Ok(pulled)
+}
+
+impl PulledManifest {
+    /// The same in the first of the `accepted` formats that it can be said in;
+    /// as it is if one of them is its own, if there are none, or if it can be
+    /// said in none of them.
+    pub(crate) fn accepted_as(self, accepted: &[String]) -> Self {
+        let Some(own) = ManifestType::parse(&self.media_type) else { return self };
+        let types: Vec<ManifestType> = accepted.iter().filter_map(|text| ManifestType::parse(text)).collect();
+        if types.contains(&own) {
+            return self;
+        }
+        let converted = types.into_iter().find_map(|other| Some((other, convert(&self.bytes, own, other)?)));
+        match converted {
+            None => self,
+            Some((media_type, bytes)) => Self {
+                digest: Digest::sha256(&bytes),
+                media_type: media_type.as_str().to_owned(),
+                bytes: Bytes::from(bytes),
+            },
+        }
+    }
 }
 
 /// The bytes behind a record.

@@ -144,6 +144,7 @@ impl Operation for BatchGetImage {
 
     async fn run(call: &Call<'_>, input: Self::Input) -> Result<Self::Output> {
         let permit = &call.permit;
+        let accepted = input.accepted_media_types.as_deref().unwrap_or_default();
         let named: Vec<Named> = input.image_ids.iter().map(Named::parse).collect();
         let references: Vec<Reference> = named.iter().filter_map(Named::reference).collect();
         let table = permit.table()?;
@@ -180,6 +181,11 @@ impl Operation for BatchGetImage {
             }
             let manifest = pull_image::load(permit, record).await?;
             permit.region().pulls.note(permit, &repository.key, &manifest.digest);
+            // What is asked for by digest is that and nothing else.
+            let manifest = match &named {
+                Named::Tag(_, None) => manifest.accepted_as(accepted),
+                Named::Tag(..) | Named::Digest(_) | Named::Fault(..) => manifest,
+            };
             let text = String::from_utf8(manifest.bytes.to_vec()).map_err(Error::internal)?;
             images.push(Image {
                 registry_id: Some(permit.registry().to_string()),
