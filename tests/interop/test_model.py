@@ -14,20 +14,16 @@ import base64
 import hashlib
 import json
 import re
-import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import boto3
 import botocore.session
 import pytest
-from botocore.config import Config
-from botocore.exceptions import ClientError
 
 from conftest import new_server
+from support.api import AT_A_TIME, Answer, Caller, is_not_served, served_operations
 from support.images import OCI_MANIFEST, sha256
 from support.model import Case, Cases, Model, Samples, misfits
 from support.server import ACCOUNT, Server
@@ -39,8 +35,6 @@ OPERATIONS = sorted(MODEL.operations)
 
 # Where cases go that must not, and that may change something.
 STILL, MOVING = "us-east-1", "eu-west-1"
-
-AT_A_TIME = 8
 
 # Errors that no operation declares, because the protocol has them for all.
 COMMON_ERRORS = {
@@ -136,91 +130,13 @@ def known_values(region: str, repository: str) -> dict[str, Any]:
     }
 
 
-@dataclass
-class Answer:
-    """What came back: botocore's reading of it, and the body as it was."""
-
-    status: int
-    body: Any
-    code: str | None
-    message: str
-
-    @property
-    def is_refusal(self) -> bool:
-        return self.code is not None
-
-
-class Caller:
-    """A boto3 client whose bodies and headers can be others than it would send."""
-
-    def __init__(self, server: Server, region: str):
-        session = boto3.Session(
-            aws_access_key_id=server.access_key,
-            aws_secret_access_key=server.secret_key,
-            region_name=region,
-        )
-        self.client = session.client(
-            "ecr",
-            endpoint_url=server.url,
-            config=Config(
-                retries={"total_max_attempts": 1},
-                proxies={},
-                max_pool_connections=AT_A_TIME,
-                parameter_validation=False,
-            ),
-        )
-        self._local = threading.local()
-        self.client.meta.events.register("before-call.ecr", self._replace)
-        self.client.meta.events.register("after-call.ecr", self._note)
-
-    def _replace(self, params: dict[str, Any], **_: Any) -> None:
-        body, headers = self._local.sent
-        if body is not None:
-            params["body"] = body
-        for name, value in headers.items():
-            params["headers"].pop(name, None)
-            if value is not None:
-                params["headers"][name] = value
-
-    def _note(self, http_response: Any, **_: Any) -> None:
-        self._local.received = (http_response.status_code, http_response.content)
-
-    def raw(
-        self,
-        operation: str,
-        body: bytes | None,
-        headers: dict[str, str | None] | None = None,
-    ) -> Answer:
-        """Makes a call with this body, or with that of an empty input."""
-        self._local.sent = (body, headers or {})
-        error = None
-        try:
-            self.client._make_api_call(operation, {})
-        except ClientError as refused:
-            error = refused.response["Error"]
-        status, content = self._local.received
-        try:
-            parsed = json.loads(content)
-        except ValueError:
-            parsed = None
-        if error is None:
-            return Answer(status, parsed, None, "")
-        return Answer(status, parsed, error["Code"], error.get("Message", ""))
-
-    def call(self, operation: str, document: Any) -> Answer:
-        return self.raw(operation, json.dumps(document).encode())
-
-
 class Scene:
     """A server with something in it, in both Regions."""
 
     def __init__(self, server: Server):
         self.still = Caller(server, STILL)
         self.moving = Caller(server, MOVING)
-        # Whether an operation has behaviour, the server says itself.
-        self.served = {
-            operation for operation in OPERATIONS if not is_not_served(self.still.raw(operation, b"{}"), operation)
-        }
+        self.served = served_operations(self.still)
         self.counts: dict[str, int] = {}
         self.pool = ThreadPoolExecutor(AT_A_TIME)
         self.fill(self.still, "model/app")
@@ -228,7 +144,6 @@ class Scene:
     def fill(self, caller: Caller, repository: str) -> None:
         """A repository with an image, its layers, and a policy."""
         client = caller.client
-        caller._local.sent = (None, {})
         client.create_repository(repositoryName=repository)
         for content in (LAYER, CONFIG):
             self.upload(caller, repository, content)
@@ -236,7 +151,6 @@ class Scene:
 
     def upload(self, caller: Caller, repository: str, content: bytes) -> None:
         client = caller.client
-        caller._local.sent = (None, {})
         upload = client.initiate_layer_upload(repositoryName=repository)["uploadId"]
         client.upload_layer_part(
             repositoryName=repository,
@@ -263,12 +177,6 @@ class Scene:
 
 # Reading these gives something new each time, or counts as a pull.
 READS_THAT_DIFFER = {"GetAuthorizationToken", "GetDownloadUrlForLayer", "BatchGetImage"}
-
-
-def is_not_served(answer: Answer, operation: str) -> bool:
-    """Whether an answer is the one of an operation without behaviour."""
-    said = f"{operation} is an operation of the ECR API that this registry does not serve yet"
-    return (answer.status, answer.code, answer.message) == (501, "UnknownOperationException", said)
 
 
 @pytest.fixture(scope="module")
