@@ -1,13 +1,15 @@
-//! `codegen`: Rust from the service models.
+//! `codegen`: Rust from the service models, and the table of operations.
 //!
 //! Reads the models in `crates/wire/model/` and writes three files for each
 //! service to `crates/wire/src/<service>/`: the typed shapes, the constraint
-//! tables, and the operations. The output depends on nothing but the model
-//! (and rustfmt).
+//! tables, and the operations. They depend on nothing but the model (and
+//! rustfmt). The table of operations depends on what is served and on the
+//! names of operations in the tests.
 
 mod files;
 mod model;
 mod names;
+mod operations_table;
 
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
@@ -15,9 +17,12 @@ use std::process::{Command, Stdio};
 
 use model::Model;
 
+/// The model of the ECR API, and where its files go.
+const ECR: (&str, &str) = ("crates/wire/model/ecr-2015-09-21.json", "crates/wire/src/ecr");
+
 /// The model of each service, and where its files go.
 const SERVICES: [(&str, &str); 3] = [
-    ("crates/wire/model/ecr-2015-09-21.json", "crates/wire/src/ecr"),
+    ECR,
     ("crates/wire/model/iam-2010-05-08.json", "crates/wire/src/iam"),
     ("crates/wire/model/sts-2011-06-15.json", "crates/wire/src/sts"),
 ];
@@ -35,6 +40,18 @@ pub(crate) enum Mode {
 pub(crate) fn run(mode: Mode) -> Result<(), String> {
     let root = workspace_root()?;
     let mut stale = Vec::new();
+    let mut emit = |name: &str, text: &str| {
+        let path = root.join(name);
+        match mode {
+            Mode::Write => write(&path, text)?,
+            Mode::Check => {
+                if std::fs::read_to_string(&path).ok().as_deref() != Some(text) {
+                    stale.push(name.to_owned());
+                }
+            }
+        }
+        Ok::<_, String>(())
+    };
     for (path, output) in SERVICES {
         let model = Model::read(&root, path)?;
         let sources = [
@@ -43,23 +60,19 @@ pub(crate) fn run(mode: Mode) -> Result<(), String> {
             ("operations.rs", files::operations_file(&model)?),
         ];
         for (name, source) in sources {
-            let formatted = rustfmt(&root, &source)?;
-            let path = root.join(output).join(name);
-            match mode {
-                Mode::Write => write(&path, &formatted)?,
-                Mode::Check => {
-                    if std::fs::read_to_string(&path).ok().as_deref() != Some(formatted.as_str()) {
-                        stale.push(format!("{output}/{name}"));
-                    }
-                }
-            }
+            emit(&format!("{output}/{name}"), &rustfmt(&root, &source)?)?;
         }
+    }
+    let (table, untested) = operations_table::table(&root, &Model::read(&root, ECR.0)?)?;
+    emit(operations_table::FILE, &table)?;
+    if !untested.is_empty() {
+        return Err(format!("served, but no test names them: {}", untested.join(", ")));
     }
     if stale.is_empty() {
         return Ok(());
     }
     Err(format!(
-        "generated code differs from its model: {}; run `cargo xtask codegen` and commit the result",
+        "generated files differ from what they are made of: {}; run `cargo xtask codegen` and commit the result",
         stale.join(", ")
     ))
 }

@@ -13,8 +13,9 @@ const USAGE: &str = "\
 usage: cargo xtask <command>
 
 commands:
-  codegen [--check]   write the generated files of crates/wire from the API model,
-                      or only verify that the checked-in ones are current
+  codegen [--check]   write the generated files of crates/wire from the API model and
+                      the table of operations, or only verify that the checked-in
+                      ones are current
   bench               measure the release binary beside Debian's docker-registry
   bench neighbours    measure what one tenant notices of another one that asks for
                       ten times what it may have";

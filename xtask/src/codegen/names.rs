@@ -15,7 +15,7 @@ pub(super) fn type_name(name: &str) -> String {
 /// Splits a name into its words: at `_` and `-`, before a capital that follows
 /// a small letter or digit, and before the last capital of a run
 /// (`RCTAppliedFor` is `RCT`, `Applied`, `For`).
-fn words(name: &str) -> Vec<String> {
+pub(super) fn words(name: &str) -> Vec<String> {
     let mut words = vec![String::new()];
     let mut previous: Option<char> = None;
     let mut rest = name.chars().peekable();
