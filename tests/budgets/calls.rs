@@ -16,6 +16,13 @@ const S3_WRITES: [&str; 5] =
     ["PutObject", "CreateMultipartUpload", "UploadPart", "CompleteMultipartUpload", "AbortMultipartUpload"];
 
 impl Calls {
+    /// What reaches the services while `operation` runs.
+    pub(crate) async fn of_operation<T>(registry: &Registry, operation: impl Future<Output = T>) -> Self {
+        drop(registry.app().take_counts());
+        operation.await;
+        Self(registry.app().take_counts())
+    }
+
     /// All calls of a service.
     pub(crate) fn of(&self, service: &str) -> u64 {
         self.named(service).map(|(_, count)| count).sum()
@@ -58,9 +65,7 @@ impl Counted {
         for repository in REPOSITORIES {
             drop(self.client.get_manifest(repository, "warm").await);
         }
-        drop(self.registry.app().take_counts());
-        operation.await;
-        let calls = Calls(self.registry.app().take_counts());
+        let calls = Calls::of_operation(&self.registry, operation).await;
         let known = calls.of("DynamoDB") + calls.of("S3");
         assert_eq!(calls.0.values().sum::<u64>(), known, "an operation calls something else: {calls:?}");
         calls

@@ -6,6 +6,8 @@
 #[cfg(test)]
 mod calls;
 #[cfg(test)]
+mod large_repository;
+#[cfg(test)]
 mod operations;
 #[cfg(test)]
 mod table;

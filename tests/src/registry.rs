@@ -58,8 +58,14 @@ impl Registry {
     /// Stops the registry and starts it again over the same folder; its port
     /// is another one then.
     pub async fn restart(self) -> Self {
+        self.restart_after(|_| ()).await
+    }
+
+    /// The same, with a change of what is in the folder in between.
+    pub async fn restart_after(self, change: impl FnOnce(&std::path::Path)) -> Self {
         let Self { app, folder, options } = self;
         app.stop().await;
+        change(folder.path());
         let app = TestApp::start(folder.path(), options.clone()).await.expect("the registry starts again");
         Self { app, folder, options }
     }
