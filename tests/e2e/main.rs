@@ -9,6 +9,7 @@
 )]
 
 mod access;
+mod account_ids;
 mod account_settings;
 mod accounts;
 mod api_images;

@@ -168,7 +168,9 @@ async fn proof(directory: &Directory, claim: &Claim, now_s: i64) -> Result<Optio
                 Principal { account: key.account.clone(), kind, access_key_id: claim.access_key_id.clone() }
             }
         };
-        return Ok(Some((Proof::Key(Bearer::new(principal, now_s)), key.secret.clone())));
+        let Some(account) = directory.account(&key.account).await? else { return Ok(None) };
+        let bearer = Bearer::new(principal, account.incarnation, now_s);
+        return Ok(Some((Proof::Key(bearer), key.secret.clone())));
     };
     let Ok(sealed) = SealedSession::parse(token) else { return Ok(None) };
     let home = directory.home();
@@ -188,6 +190,10 @@ async fn proof(directory: &Directory, claim: &Claim, now_s: i64) -> Result<Optio
 /// still good.
 async fn standing(directory: &Directory, bearer: &Bearer, issued_at_s: i64) -> Result<Option<Arc<Grants>>> {
     let Some(account) = directory.account(&bearer.principal.account).await? else { return Ok(None) };
+    // An account that was deleted and made again has nothing of the first one's.
+    if account.incarnation != bearer.account_incarnation {
+        return Ok(None);
+    }
     let Some(grants) = directory.grants(&bearer.principal).await? else { return Ok(None) };
     let revoked = account.revoked_before_s.max(grants.revoked_before_s) > issued_at_s;
     Ok((account.active && !revoked).then_some(grants))

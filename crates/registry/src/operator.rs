@@ -242,6 +242,7 @@ impl Call<'_> {
                 id: id.clone(),
                 name: name.clone(),
                 created_at_s: self.now_s(),
+                incarnation: random::hex::<8>(),
                 status: AccountStatus::Active,
                 root_keys: vec![key.id.clone()],
                 revoked_before_s: 0,

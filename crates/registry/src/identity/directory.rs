@@ -35,9 +35,11 @@ pub(crate) struct KnownKey {
 }
 
 /// What is known of an account.
-#[derive(Clone, Copy)]
+#[derive(Clone)]
 pub(crate) struct AccountState {
     pub(crate) active: bool,
+    /// Tells it from an earlier account of the same id.
+    pub(crate) incarnation: String,
     pub(crate) revoked_before_s: i64,
 }
 
@@ -117,12 +119,15 @@ impl Directory {
         let state = match self.table().identity::<AccountRecord>(account, "").await? {
             Some(Stored { record, .. }) => AccountState {
                 active: record.status == AccountStatus::Active,
+                incarnation: record.incarnation,
                 revoked_before_s: record.revoked_before_s,
             },
-            None if self.is_operator(account) => AccountState { active: true, revoked_before_s: 0 },
+            None if self.is_operator(account) => {
+                AccountState { active: true, incarnation: String::new(), revoked_before_s: 0 }
+            }
             None => return Ok(None),
         };
-        self.accounts.put(account.clone(), state, read);
+        self.accounts.put(account.clone(), state.clone(), read);
         Ok(Some(state))
     }
 

@@ -35,6 +35,10 @@ pub struct AccountRecord {
     pub name: String,
     /// When it was created, in epoch seconds.
     pub created_at_s: i64,
+    /// Tells it from an earlier account of the same id: random, given at
+    /// creation. What was issued to the earlier one says another.
+    #[serde(default)]
+    pub incarnation: String,
     /// Whether it may be used.
     pub status: AccountStatus,
     /// The access keys of its root.

@@ -29,6 +29,13 @@ pub(super) struct RoleName<'a> {
     pub(super) name: &'a str,
 }
 
+/// A role that is there.
+pub(super) struct Found {
+    pub(super) role: RoleRecord,
+    /// Of its account.
+    pub(super) account_incarnation: String,
+}
+
 impl<'a> RoleName<'a> {
     /// Reads `arn:aws:iam::<account>:role/<path>/<name>`.
     pub(super) fn parse(arn: &'a str) -> Result<Self> {
@@ -43,12 +50,13 @@ impl<'a> RoleName<'a> {
             .ok_or_else(|| Error::Validation { message: format!("{} is invalid", ironwharf_model::error::quoted(arn)) })
     }
 
-    /// The role, if it is there under this path.
-    pub(super) async fn find(&self, directory: &Directory) -> Result<Option<RoleRecord>> {
-        let active = directory.account(&self.account).await?.is_some_and(|account| account.active);
+    /// The role, if it is there under this path, in an account that may be used.
+    pub(super) async fn find(&self, directory: &Directory) -> Result<Option<Found>> {
+        let account = directory.account(&self.account).await?.filter(|account| account.active);
         let stored = directory.table().identity::<RoleRecord>(&self.account, self.name).await?;
         let role = stored.map(|stored| stored.record);
-        Ok(role.filter(|role| active && role.path == self.path && role.name == self.name))
+        let role = role.filter(|role| role.path == self.path && role.name == self.name);
+        Ok(role.zip(account).map(|(role, account)| Found { role, account_incarnation: account.incarnation }))
     }
 }
 
@@ -75,7 +83,8 @@ pub(super) async fn answer(call: &Call<'_>) -> Result<String> {
     let name = RoleName::parse(&input.role_arn)?;
     // Whether a role is there is nobody's business who may not assume it.
     let not_trusted = "because no role trust policy allows the sts:AssumeRole action";
-    let role = name.find(call.directory).await?.ok_or_else(|| denied("sts:AssumeRole", not_trusted))?;
+    let Found { role, account_incarnation } =
+        name.find(call.directory).await?.ok_or_else(|| denied("sts:AssumeRole", not_trusted))?;
     let tags = tags(caller, input.tags.as_deref().unwrap_or_default())?;
     check_trust(call, &input, &name, &role, &tags)?;
     let seconds =
@@ -88,7 +97,7 @@ pub(super) async fn answer(call: &Call<'_>) -> Result<String> {
         tags: inherited(caller, tags),
         transitive_tags: transitive,
         session_policies: session_policies(call.directory, &name.account, input.policy, input.policy_arns).await?,
-        ..Bearer::new(session_of(&name.account, &role, &input.role_session_name), caller.now_s())
+        ..Bearer::new(session_of(&name.account, &role, &input.role_session_name), account_incarnation, caller.now_s())
     };
     let output = AssumeRoleResponse {
         assumed_role_user: session::assumed_role_user(&bearer),

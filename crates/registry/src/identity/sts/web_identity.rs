@@ -20,7 +20,7 @@ use ironwharf_wire::sts::shapes::{AssumeRoleWithWebIdentityRequest, AssumeRoleWi
 use ironwharf_wire::sts::{OperationName, decode, response_xml};
 use time::OffsetDateTime;
 
-use super::assume_role::{RoleName, duration, session_of, session_policies};
+use super::assume_role::{Found, RoleName, duration, session_of, session_policies};
 use super::session;
 use crate::app::App;
 use crate::authenticate::Origin;
@@ -51,13 +51,18 @@ pub(crate) async fn answer(app: &App, parts: &Parts, form: &Form, request_id: &s
     let (now, directory) = (OffsetDateTime::now_utc(), app.directory().await?);
     let name = RoleName::parse(&input.role_arn)?;
     let vouched = vouched(app, &directory, &name, &input.web_identity_token, now.unix_timestamp()).await?;
-    let role = name.find(&directory).await?.ok_or(Error::NotAuthorized { action: ACTION })?;
+    let found = name.find(&directory).await?;
+    let Found { role, account_incarnation } = found.ok_or(Error::NotAuthorized { action: ACTION })?;
     let context = context(app, parts, &name, &role, &vouched, &input.role_session_name, now);
     check_trust(&input.role_arn, &name, &role, &vouched.url, &context)?;
     let seconds = duration(input.duration_seconds, &role, false)?;
     let bearer = Bearer {
         session_policies: session_policies(&directory, &name.account, input.policy, input.policy_arns).await?,
-        ..Bearer::new(session_of(&name.account, &role, &input.role_session_name), now.unix_timestamp())
+        ..Bearer::new(
+            session_of(&name.account, &role, &input.role_session_name),
+            account_incarnation,
+            now.unix_timestamp(),
+        )
     };
     let output = AssumeRoleWithWebIdentityResponse {
         subject_from_web_identity_token: Some(vouched.claims.subject),
