@@ -40,3 +40,59 @@ async fn what_was_issued_to_a_deleted_account_opens_no_later_one() {
     }
     registry.stop().await;
 }
+
+#[tokio::test]
+async fn nothing_of_a_deleted_account_is_left_to_a_later_one() {
+    let registry = Registry::start().await;
+    let operator = registry.client();
+    let first = operator.new_account(A).await;
+    let policy = json!({
+        "Version": "2012-10-17",
+        "Statement": [{
+            "Effect": "Deny", "Principal": "*", "Action": ["ecr:PutImage"],
+            "Resource": format!("arn:aws:ecr:us-east-1:{A}:repository/*")
+        }]
+    });
+    let principal = format!("arn:aws:iam::{A}:role/scanner");
+    let template = json!({ "prefix": "team", "appliedFor": ["CREATE_ON_PUSH"], "description": "of the first" });
+    let regions = ["us-east-1", "eu-west-1"];
+    for region in regions {
+        let first = first.in_region(region);
+        first.api_ok("CreateRepositoryCreationTemplate", template.clone()).await;
+        first.api_ok("PutAccountSetting", json!({ "name": "BLOB_MOUNTING", "value": "DISABLED" })).await;
+        first.api_ok("RegisterPullTimeUpdateExclusion", json!({ "principalArn": principal })).await;
+    }
+    first.api_ok("PutRegistryPolicy", json!({ "policyText": policy.to_string() })).await;
+    first.iam_ok("CreateUser", &[("UserName", "ada")]).await;
+    let url = [("Url", "https://issuer.example"), ("ClientIDList.member.1", "sts.amazonaws.com")];
+    first.iam_ok("CreateOpenIDConnectProvider", &url).await;
+    let events = first.lookup_events(json!({})).await.expect_status(200).json();
+    assert!(!events["Events"].as_array().expect("events").is_empty());
+
+    let second = recreate(&operator).await;
+    second.api("GetRegistryPolicy", json!({})).await.expect_aws_error_code("RegistryPolicyNotFoundException");
+    // Before anything else is done: what there was is nobody's business.
+    let events = second.lookup_events(json!({})).await.expect_status(200).json();
+    let shown = events["Events"].to_string();
+    assert!(!shown.contains("CreateUser") && !shown.contains("PutRegistryPolicy"), "{shown}");
+    let past = json!({ "StartTime": 1, "EndTime": 2 });
+    second.lookup_events(past).await.expect_aws_error_code("ValidationException");
+    for region in regions {
+        let second = second.in_region(region);
+        let templates = second.api_ok("DescribeRepositoryCreationTemplates", json!({})).await;
+        assert!(!templates.to_string().contains("of the first"), "{templates}");
+        let setting = second.api_ok("GetAccountSetting", json!({ "name": "BLOB_MOUNTING" })).await;
+        assert_eq!(setting["value"], "ENABLED", "{region}");
+        let excluded = second.api_ok("ListPullTimeUpdateExclusions", json!({})).await;
+        assert_eq!(excluded["pullTimeUpdateExclusions"], json!([]), "{region}");
+    }
+    let providers = second.iam_ok("ListOpenIDConnectProviders", &[]).await;
+    assert!(!providers.text().contains("issuer.example"), "{}", providers.text());
+    second.api_ok("CreateRepository", json!({ "repositoryName": "app" })).await;
+    let own = second.lookup_events(json!({})).await.expect_status(200).json();
+    assert!(own["Events"].to_string().contains("CreateRepository"), "{own}");
+    // The operator still sees all of it.
+    let all = operator.operator("LookupEvents", json!({ "accountId": A })).await.expect_status(200).json();
+    assert!(all["Events"].to_string().contains("CreateUser"), "{all}");
+    registry.stop().await;
+}

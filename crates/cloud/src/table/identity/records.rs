@@ -39,6 +39,10 @@ pub struct AccountRecord {
     /// creation. What was issued to the earlier one says another.
     #[serde(default)]
     pub incarnation: String,
+    /// Events before this are of an earlier account of the same id and none of
+    /// its business; in milliseconds since the epoch.
+    #[serde(default)]
+    pub trail_begins_at_ms: i64,
     /// Whether it may be used.
     pub status: AccountStatus,
     /// The access keys of its root.
