@@ -35,6 +35,7 @@ mod oci_uploads;
 mod rate_limits;
 mod repository_deletion;
 mod repository_settings;
+mod sessions;
 mod templates;
 mod web_identity;
 mod web_identity_tokens;

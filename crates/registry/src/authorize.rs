@@ -430,7 +430,8 @@ fn of_caller(caller: &Caller, context: &mut Context) {
         PrincipalKind::Session { .. } => "AssumedRole",
     };
     context.insert("aws:PrincipalType", kind);
-    // A session's tags come before those of its role.
+    // A session's tags come before those of its role; the context's names have no
+    // case, so also where they are written in another one.
     for (key, value) in caller.grants.tags.iter().chain(&caller.bearer.tags) {
         context.insert(&format!("aws:PrincipalTag/{key}"), value);
     }

@@ -1,6 +1,6 @@
 //! `AssumeRole`.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use ironwharf_cloud::table::identity::RoleRecord;
 use ironwharf_model::{AccountId, Error, Principal, PrincipalKind, Result};
@@ -91,6 +91,7 @@ pub(super) async fn answer(call: &Call<'_>) -> Result<String> {
         duration(input.duration_seconds, &role, matches!(caller.principal.kind, PrincipalKind::Session { .. }))?;
     let mut transitive = caller.bearer.transitive_tags.clone();
     transitive.extend(input.transitive_tag_keys.unwrap_or_default());
+    transitive.iter_mut().for_each(|key| *key = key.to_lowercase());
     transitive.sort_unstable();
     transitive.dedup();
     let bearer = Bearer {
@@ -134,32 +135,34 @@ pub(super) fn duration(seconds: Option<i32>, role: &RoleRecord, chained: bool) -
     Ok(seconds)
 }
 
-/// The session tags of the request. A tag that the caller's own session has to
+/// The session tags of the request. Keys are the same in any case of letters
+/// (IAM User Guide: Rules for tagging in IAM and AWS STS). A tag that the caller's own session has to
 /// pass on cannot be given another value.
 fn tags(caller: &Caller, given: &[Tag]) -> Result<BTreeMap<String, String>> {
     let invalid = |message: String| Error::Validation { message };
-    let mut tags = BTreeMap::new();
+    let (mut tags, mut seen) = (BTreeMap::new(), BTreeSet::new());
     for Tag { key, value } in given {
         let shown = ironwharf_model::error::quoted(key);
         if key.to_ascii_lowercase().starts_with("aws:") {
             return Err(invalid(format!("The tag key {shown} starts with aws:, which is reserved")));
         }
-        if caller.bearer.transitive_tags.contains(key) {
+        let folded = key.to_lowercase();
+        if caller.bearer.transitive_tags.iter().any(|passed_on| passed_on.to_lowercase() == folded) {
             return Err(invalid(format!("The tag {shown} comes from the calling session and cannot be set again")));
         }
-        if tags.insert(key.clone(), value.clone()).is_some() {
-            return Err(invalid(format!("The tag key {shown} is given twice")));
+        if !seen.insert(folded) {
+            let message = "Duplicate tag keys found. Please note that Tag keys are case insensitive.";
+            return Err(invalid(message.to_owned()));
         }
+        tags.insert(key.clone(), value.clone());
     }
     Ok(tags)
 }
 
 fn inherited(caller: &Caller, mut tags: BTreeMap<String, String>) -> BTreeMap<String, String> {
-    for key in &caller.bearer.transitive_tags {
-        if let Some(value) = caller.bearer.tags.get(key) {
-            tags.insert(key.clone(), value.clone());
-        }
-    }
+    let passed_on: BTreeSet<String> = caller.bearer.transitive_tags.iter().map(|key| key.to_lowercase()).collect();
+    let given = caller.bearer.tags.iter().filter(|(key, _)| passed_on.contains(&key.to_lowercase()));
+    tags.extend(given.map(|(key, value)| (key.clone(), value.clone())));
     tags
 }
 

@@ -1,0 +1,75 @@
+//! Sessions: their tags, the keys they were made with, what they may call, and
+//! what a refusal tells.
+
+use ironwharf_tests::{Client, Registry};
+use serde_json::{Value, json};
+
+const A: &str = "111111111111";
+const B: &str = "222222222222";
+
+fn allow(action: &[&str], resource: &str) -> Value {
+    json!({ "Version": "2012-10-17", "Statement": { "Effect": "Allow", "Action": action, "Resource": resource } })
+}
+
+fn trust(principal: &str) -> Value {
+    json!({
+        "Version": "2012-10-17",
+        "Statement": {
+            "Effect": "Allow",
+            "Principal": { "AWS": principal },
+            "Action": ["sts:AssumeRole", "sts:TagSession"]
+        }
+    })
+}
+
+async fn new_role(client: &Client, name: &str, trust: &Value, policy: &Value) -> String {
+    let trust = trust.to_string();
+    let reply = client.iam_ok("CreateRole", &[("RoleName", name), ("AssumeRolePolicyDocument", &trust)]).await;
+    let document = policy.to_string();
+    client.iam_ok("PutRolePolicy", &[("RoleName", name), ("PolicyName", "p"), ("PolicyDocument", &document)]).await;
+    reply.element("Arn")
+}
+
+/// Whether a client may list images of `app`.
+async fn may_list(client: &Client) -> bool {
+    let reply = client.api("ListImages", json!({ "repositoryName": "app" })).await;
+    if reply.status != 200 {
+        reply.expect_aws_error_code("AccessDeniedException");
+    }
+    reply.status == 200
+}
+
+#[tokio::test]
+async fn keys_of_session_tags_have_no_case() {
+    let registry = Registry::start().await;
+    let a = registry.client().new_account(A).await;
+    a.api_ok("CreateRepository", json!({ "repositoryName": "app" })).await;
+    let mut own = allow(&["ecr:*"], &format!("arn:aws:ecr:*:{A}:repository/${{aws:PrincipalTag/team}}"));
+    own["Statement"] = json!([own["Statement"], { "Effect": "Allow", "Action": "sts:*", "Resource": "*" }]);
+    let role = new_role(&a, "team", &trust(A), &own).await;
+    a.iam_ok("TagRole", &[("RoleName", "team"), ("Tags.member.1.Key", "TEAM"), ("Tags.member.1.Value", "app")]).await;
+    let user = a.new_user("ada", Some(&allow(&["sts:*"], "*"))).await;
+    // The role's tag, until the session has one of the same key.
+    assert!(may_list(&user.assume(&role, &[]).await).await);
+    let tag = |key: &'static str, value: &'static str| [("Tags.member.1.Key", key), ("Tags.member.1.Value", value)];
+    for key in ["team", "Team", "TEAM", "aTeam"] {
+        let session = user.assume(&role, &tag(key, "other")).await;
+        assert_eq!(may_list(&session).await, key == "aTeam", "{key}");
+    }
+    let twice = [
+        ("Tags.member.1.Key", "Team"),
+        ("Tags.member.1.Value", "other"),
+        ("Tags.member.2.Key", "team"),
+        ("Tags.member.2.Value", "app"),
+    ];
+    user.try_assume(&role, &twice).await.expect_query_error(400, "ValidationError");
+    // What a session has to pass on is not given again in other letters.
+    let passing = [&tag("Team", "other")[..], &[("TransitiveTagKeys.member.1", "team")]].concat();
+    let session = user.assume(&role, &passing).await;
+    for key in ["team", "TEAM", "Team"] {
+        session.try_assume(&role, &tag(key, "app")).await.expect_query_error(400, "ValidationError");
+    }
+    let next = session.assume(&role, &tag("colour", "red")).await;
+    assert!(!may_list(&next).await);
+    registry.stop().await;
+}
