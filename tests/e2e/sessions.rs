@@ -73,3 +73,40 @@ async fn keys_of_session_tags_have_no_case() {
     assert!(!may_list(&next).await);
     registry.stop().await;
 }
+
+#[tokio::test]
+async fn a_session_token_is_as_good_as_the_key_it_was_asked_for_with() {
+    let registry = Registry::start().await;
+    let a = registry.client().new_account(A).await;
+    a.api_ok("CreateRepository", json!({ "repositoryName": "app" })).await;
+    let user = a.new_user("ada", Some(&allow(&["*"], "*"))).await;
+    let other = a.with_key(&a.iam_ok("CreateAccessKey", &[("UserName", "ada")]).await.key());
+    let session = a.with_key(&user.sts("GetSessionToken", &[]).await.expect_status(200).key());
+    let of_other = a.with_key(&other.sts("GetSessionToken", &[]).await.expect_status(200).key());
+    let role = new_role(&a, "ci", &trust(A), &allow(&["ecr:*"], "*")).await;
+    let assumed = session.assume(&role, &[]).await;
+    let get = "/v2/app/tags/list";
+    let good = async |session: &Client| {
+        session.api_ok("ListImages", json!({ "repositoryName": "app" })).await;
+        session.oci("GET", get).send().await.expect_status(200);
+    };
+    let ended = async |session: &Client| {
+        session.sts("GetCallerIdentity", &[]).await.expect_query_error(403, "InvalidClientTokenId");
+        session.oci("GET", get).send().await.expect_oci_error(403, "DENIED");
+    };
+    good(&session).await;
+    let key = user.key().access_key_id.clone();
+    let set = async |status: &str| {
+        a.iam_ok("UpdateAccessKey", &[("UserName", "ada"), ("AccessKeyId", &key), ("Status", status)]).await;
+    };
+    set("Inactive").await;
+    ended(&session).await;
+    set("Active").await;
+    good(&session).await;
+    a.iam_ok("DeleteAccessKey", &[("UserName", "ada"), ("AccessKeyId", &key)]).await;
+    ended(&session).await;
+    good(&of_other).await;
+    // A role's session is the role's.
+    good(&assumed).await;
+    registry.stop().await;
+}

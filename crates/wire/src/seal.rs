@@ -222,6 +222,10 @@ pub struct Bearer {
     /// Which account of this id the principal is of: its incarnation.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub account_incarnation: String,
+    /// The long-term key that a session of `GetSessionToken` was asked for with:
+    /// it is as good as this key.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub source_key: Option<String>,
     /// The session policies: texts, or ARNs of managed policies.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub session_policies: Vec<String>,
@@ -241,6 +245,7 @@ impl Bearer {
             principal,
             issued_at_s,
             account_incarnation,
+            source_key: None,
             session_policies: Vec::new(),
             tags: BTreeMap::new(),
             transitive_tags: Vec::new(),
