@@ -110,3 +110,28 @@ async fn a_session_token_is_as_good_as_the_key_it_was_asked_for_with() {
     good(&assumed).await;
     registry.stop().await;
 }
+
+#[tokio::test]
+async fn a_session_token_calls_neither_iam_nor_sts() {
+    let registry = Registry::start().await;
+    let a = registry.client().new_account(A).await;
+    let user = a.new_user("ada", Some(&allow(&["*"], "*"))).await;
+    let role = new_role(&a, "ci", &trust(A), &allow(&["iam:*", "ecr:*"], "*")).await;
+    let key = user.key().access_key_id.clone();
+    for caller in [&a, &user] {
+        caller.iam_ok("ListUsers", &[]).await;
+        let session = a.with_key(&caller.sts("GetSessionToken", &[]).await.expect_status(200).key());
+        session.iam("ListUsers", &[]).await.expect_query_error(403, "AccessDenied");
+        session.iam("CreateUser", &[("UserName", "eve")]).await.expect_query_error(403, "AccessDenied");
+        session.sts("GetSessionToken", &[]).await.expect_query_error(403, "AccessDenied");
+        let of_key = [("AccessKeyId", key.as_str())];
+        session.sts("GetAccessKeyInfo", &of_key).await.expect_query_error(403, "AccessDenied");
+        session.sts("GetCallerIdentity", &[]).await.expect_status(200);
+        session.api_ok("DescribeRepositories", json!({})).await;
+    }
+    // A role is assumed with them, and its session may call what the role may.
+    let session = a.with_key(&user.sts("GetSessionToken", &[]).await.expect_status(200).key());
+    session.assume(&role, &[]).await.iam_ok("ListUsers", &[]).await;
+    a.iam("GetUser", &[("UserName", "eve")]).await.expect_query_error(404, "NoSuchEntity");
+    registry.stop().await;
+}

@@ -19,7 +19,7 @@ use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
 use crate::audit;
-use crate::authenticate::{Caller, Origin};
+use crate::authenticate::{Caller, Origin, TEMPORARY};
 
 /// What a request acts on.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -284,6 +284,10 @@ async fn check(
     resource: &Resource,
     details: &Details,
 ) -> Result<Option<Arc<TenantStorage>>> {
+    if is_beyond_session_tokens(caller, action) {
+        let reason = "because credentials of GetSessionToken without multi-factor authentication cannot call it";
+        return Err(denied(caller, action, resource, reason.to_owned()));
+    }
     let account = resource.account();
     // A stranger's account that is suspended, or not there at all, has nothing
     // to give; the caller's own was looked at when it was authenticated.
@@ -322,6 +326,17 @@ async fn check(
         caller.region.start_registry(account, caller.now_ms()).await?;
     }
     Ok(storage)
+}
+
+/// Whether the caller has credentials of `GetSessionToken`, which open neither IAM
+/// nor STS, and the action is one of theirs. (STS API Reference: `GetSessionToken`,
+/// "You cannot call any IAM API operations unless MFA authentication information
+/// is included in the request. You cannot call any STS API except `AssumeRole` or
+/// `GetCallerIdentity`.") Those two are not authorized here.
+fn is_beyond_session_tokens(caller: &Caller, action: &str) -> bool {
+    let is_of_key = !matches!(caller.principal.kind, PrincipalKind::Session { .. });
+    let is_session = is_of_key && caller.principal.access_key_id.starts_with(TEMPORARY);
+    is_session && (action.starts_with("iam:") || action.starts_with("sts:"))
 }
 
 /// The policies on the side of the resource.
