@@ -135,3 +135,55 @@ async fn a_session_token_calls_neither_iam_nor_sts() {
     a.iam("GetUser", &[("UserName", "eve")]).await.expect_query_error(404, "NoSuchEntity");
     registry.stop().await;
 }
+
+/// Whoever may not assume a role is not told whether it is there.
+#[tokio::test]
+async fn a_refusal_does_not_tell_whether_a_role_is_there() {
+    let registry = Registry::start().await;
+    let operator = registry.client();
+    let (a, b) = (operator.new_account(A).await, operator.new_account(B).await);
+    let everything = allow(&["*"], "*");
+    new_role(&a, "closed", &trust(A), &everything).await;
+    new_role(&a, "open", &trust(B), &everything).await;
+    let mut denying = trust(B);
+    denying["Statement"] = json!([
+        denying["Statement"],
+        { "Effect": "Deny", "Principal": "*", "Action": "sts:AssumeRole" }
+    ]);
+    new_role(&a, "denying", &denying, &everything).await;
+    a.iam_ok("TagRole", &[("RoleName", "closed"), ("Tags.member.1.Key", "k"), ("Tags.member.1.Value", "v")]).await;
+    let mut by_tag = allow(&["sts:*"], "*");
+    by_tag["Statement"]["Condition"] = json!({ "StringEquals": { "aws:ResourceTag/k": "v" } });
+    let users = [
+        b.new_user("anything", Some(&allow(&["sts:*"], "*"))).await,
+        b.new_user("nothing", None).await,
+        b.new_user("tagged", Some(&by_tag)).await,
+    ];
+    let requests: &[&[(&str, &str)]] = &[
+        &[],
+        &[("Tags.member.1.Key", "team"), ("Tags.member.1.Value", "x")],
+        &[("Tags.member.1.Key", "aws:team"), ("Tags.member.1.Value", "x")],
+        &[("Policy", "{")],
+        &[("DurationSeconds", "40000")],
+        &[("ExternalId", "some-id")],
+    ];
+    for (number, user) in users.iter().enumerate() {
+        for request in requests {
+            let answer = async |role: &str| {
+                let reply = user.try_assume(&format!("arn:aws:iam::{A}:role/{role}"), request).await;
+                let (code, message) = (reply.element("Code"), reply.element("Message"));
+                (reply.status, code, message.replace(role, "X"))
+            };
+            let absent = answer("absent").await;
+            assert_ne!(absent.0, 200);
+            assert_eq!(answer("closed").await, absent, "{number} {request:?}");
+            assert_eq!(answer("denying").await, absent, "{number} {request:?}");
+            // Of a role that trusts the account, the caller's own policies keep it secret.
+            if number > 0 {
+                assert_eq!(answer("open").await, absent, "{number} {request:?}");
+            }
+        }
+    }
+    users[0].assume(&format!("arn:aws:iam::{A}:role/open"), &[]).await;
+    registry.stop().await;
+}

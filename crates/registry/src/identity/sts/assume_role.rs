@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use ironwharf_cloud::table::identity::RoleRecord;
 use ironwharf_model::{AccountId, Error, Principal, PrincipalKind, Result};
-use ironwharf_policy::iam::{Attached, Context, Policies, Policy, PolicyKind, Request, decide_trust};
+use ironwharf_policy::iam::{Attached, Context, Decision, Policies, Policy, PolicyKind, Request, decide_trust};
 use ironwharf_wire::seal::Bearer;
 use ironwharf_wire::sts::shapes::{AssumeRoleRequest, AssumeRoleResponse, PolicyDescriptorType, Tag};
 use ironwharf_wire::sts::{OperationName, decode, response_xml};
@@ -81,14 +81,21 @@ pub(super) async fn answer(call: &Call<'_>) -> Result<String> {
         return Err(Error::Validation { message });
     }
     let name = RoleName::parse(&input.role_arn)?;
-    // Whether a role is there is nobody's business who may not assume it.
-    let not_trusted = "because no role trust policy allows the sts:AssumeRole action";
-    let Found { role, account_incarnation } =
-        name.find(call.directory).await?.ok_or_else(|| denied("sts:AssumeRole", not_trusted))?;
+    // All that can be wrong with the request itself is said before the role is
+    // looked for: whether it is there is nobody's business who may not assume it.
     let tags = tags(caller, input.tags.as_deref().unwrap_or_default())?;
-    check_trust(call, &input, &name, &role, &tags)?;
-    let seconds =
-        duration(input.duration_seconds, &role, matches!(caller.principal.kind, PrincipalKind::Session { .. }))?;
+    check_session_policies(input.policy.as_deref())?;
+    let is_chained = matches!(caller.principal.kind, PrincipalKind::Session { .. });
+    let seconds = requested_duration(input.duration_seconds, is_chained)?;
+    let found = name.find(call.directory).await?;
+    let trusted = match &found {
+        Some(found) => check_trust(call, &input, &name, &found.role, &tags)?,
+        None => Trusted::No,
+    };
+    let Some(Found { role, account_incarnation }) = found.filter(|_| trusted == Trusted::Yes) else {
+        return Err(denied("sts:AssumeRole", &refusal(caller, &input.role_arn, &name, &tags)?));
+    };
+    check_duration(seconds, &role)?;
     let mut transitive = caller.bearer.transitive_tags.clone();
     transitive.extend(input.transitive_tag_keys.unwrap_or_default());
     transitive.iter_mut().for_each(|key| *key = key.to_lowercase());
@@ -120,19 +127,24 @@ pub(super) fn session_of(account: &AccountId, role: &RoleRecord, session: &str) 
     Principal { account: account.clone(), kind, access_key_id: session::new_key_id(account) }
 }
 
-/// How long the session lasts.
-pub(super) fn duration(seconds: Option<i32>, role: &RoleRecord, chained: bool) -> Result<i64> {
-    let invalid = |message: &str| Error::Validation { message: message.to_owned() };
+/// How long the session is to last, of what was asked for.
+pub(super) fn requested_duration(seconds: Option<i32>, chained: bool) -> Result<i64> {
     let seconds = seconds.map_or(DEFAULT_SECONDS, i64::from);
     if chained && seconds > MAX_CHAINED_SECONDS {
-        return Err(invalid(
-            "The requested DurationSeconds exceeds the 1 hour session limit for roles assumed by role chaining",
-        ));
-    }
-    if seconds > role.max_session_s {
-        return Err(invalid("The requested DurationSeconds exceeds the MaxSessionDuration set for this role."));
+        let message =
+            "The requested DurationSeconds exceeds the 1 hour session limit for roles assumed by role chaining";
+        return Err(Error::Validation { message: message.to_owned() });
     }
     Ok(seconds)
+}
+
+/// Refuses sessions that last longer than those of the role may.
+pub(super) fn check_duration(seconds: i64, role: &RoleRecord) -> Result<()> {
+    if seconds > role.max_session_s {
+        let message = "The requested DurationSeconds exceeds the MaxSessionDuration set for this role.";
+        return Err(Error::Validation { message: message.to_owned() });
+    }
+    Ok(())
 }
 
 /// The session tags of the request. Keys are the same in any case of letters
@@ -166,14 +178,25 @@ fn inherited(caller: &Caller, mut tags: BTreeMap<String, String>) -> BTreeMap<St
     tags
 }
 
-/// Refuses callers that the role does not trust, or that may not assume it.
+/// Whether a role trusts a caller who may assume it.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Trusted {
+    Yes,
+    No,
+}
+
+/// Decides over the caller's policies and the role's trust policy.
+///
+/// # Errors
+/// [`Error::AccessDenied`] to a caller who may assume the role and may not give
+/// the session tags: to that one the role is no secret.
 fn check_trust(
     call: &Call<'_>,
     input: &AssumeRoleRequest,
     name: &RoleName<'_>,
     role: &RoleRecord,
     tags: &BTreeMap<String, String>,
-) -> Result<()> {
+) -> Result<Trusted> {
     let caller = &call.caller;
     let trust = Policy::parse(&role.trust_policy, PolicyKind::Trust).map_err(Error::internal)?;
     let resource = Resource::Identity { account: name.account.clone(), arn: input.role_arn.clone() };
@@ -185,24 +208,52 @@ fn check_trust(
     if let Some(transitive) = &input.transitive_tag_keys {
         context.insert_list("sts:TransitiveTagKeys", transitive.iter().cloned());
     }
-    decide_for(caller, "sts:AssumeRole", &resource, name, &context, &trust)?;
-    if !tags.is_empty() {
-        decide_for(caller, "sts:TagSession", &resource, name, &context, &trust)?;
+    if !decide_for(caller, "sts:AssumeRole", &input.role_arn, name, &context, &trust).is_allowed() {
+        return Ok(Trusted::No);
     }
-    Ok(())
+    if !tags.is_empty() {
+        let decision = decide_for(caller, "sts:TagSession", &input.role_arn, name, &context, &trust);
+        if !decision.is_allowed() {
+            return Err(Error::AccessDenied {
+                principal: caller.principal.arn(),
+                action: "sts:TagSession".to_owned(),
+                resource: input.role_arn.clone(),
+                reason: decision.reason.to_string(),
+            });
+        }
+    }
+    Ok(Trusted::Yes)
+}
+
+/// Why a caller may not assume a role, as far as the caller's own side tells: the
+/// same for a role that is not there and for one that does not trust the caller.
+fn refusal(caller: &Caller, role_arn: &str, name: &RoleName<'_>, tags: &BTreeMap<String, String>) -> Result<String> {
+    // A role without tags that leaves it to the caller's account.
+    let statement = format!(
+        r#"{{"Effect":"Allow","Principal":{{"AWS":"{}"}},"Action":"sts:AssumeRole"}}"#,
+        caller.principal.account
+    );
+    let trust = format!(r#"{{"Version":"2012-10-17","Statement":{statement}}}"#);
+    let trust = Policy::parse(&trust, PolicyKind::Trust).map_err(Error::internal)?;
+    let resource = Resource::Identity { account: name.account.clone(), arn: role_arn.to_owned() };
+    let request_tags = (!tags.is_empty()).then(|| tags.clone());
+    let details = Details { request_tags, ..Details::default() };
+    let context = authorize::context(caller, &resource, &details, &BTreeMap::new());
+    let decision = decide_for(caller, "sts:AssumeRole", role_arn, name, &context, &trust);
+    if decision.is_allowed() {
+        return Ok("because no role trust policy allows the sts:AssumeRole action".to_owned());
+    }
+    Ok(decision.reason.to_string())
 }
 
 fn decide_for(
     caller: &Caller,
     action: &str,
-    resource: &Resource,
+    role_arn: &str,
     role: &RoleName<'_>,
     context: &Context,
     trust: &Policy,
-) -> Result<()> {
-    let Resource::Identity { arn: role_arn, .. } = resource else {
-        return Err(Error::internal("a role is no part of a registry"));
-    };
+) -> Decision {
     let (arn, issuer) = (caller.principal.arn(), caller.principal.issuer_arn());
     let request = Request {
         requester: authorize::requester(caller, &arn, &issuer),
@@ -215,20 +266,22 @@ fn decide_for(
     let session: Vec<Attached<'_>> = caller.session_policies.iter().map(|named| named.attached()).collect();
     let boundary = caller.grants.boundary.as_ref().map(|named| named.attached());
     let policies = Policies { identity: &identity, boundary, session: &session, ..Policies::default() };
-    let decision = decide_trust(&request, &policies, Attached { id: "TrustPolicy", policy: trust });
-    if decision.is_allowed() {
-        return Ok(());
-    }
-    Err(Error::AccessDenied {
-        principal: arn,
-        action: action.to_owned(),
-        resource: role_arn.clone(),
-        reason: decision.reason.to_string(),
-    })
+    decide_trust(&request, &policies, Attached { id: "TrustPolicy", policy: trust })
 }
 
-/// The policies that narrow a session: the text of the inline one, the ARNs of
-/// the managed ones.
+/// Refuses policies for a session that could not be anybody's.
+pub(super) fn check_session_policies(inline: Option<&str>) -> Result<()> {
+    let Some(text) = inline else { return Ok(()) };
+    if text.chars().count() > MAX_POLICY_CHARACTERS {
+        let message = format!("The session policy must have at most {MAX_POLICY_CHARACTERS} characters");
+        return Err(Error::PackedPolicyTooLarge { message });
+    }
+    let parsed = Policy::parse(text, PolicyKind::Identity);
+    parsed.map(drop).map_err(|error| Error::MalformedPolicyDocument { message: error.to_string() })
+}
+
+/// The policies that narrow a session, which have been checked: the text of the
+/// inline one, the ARNs of the managed ones.
 pub(super) async fn session_policies(
     directory: &Directory,
     account: &AccountId,
@@ -237,14 +290,7 @@ pub(super) async fn session_policies(
 ) -> Result<Vec<String>> {
     let malformed = |message: String| Error::MalformedPolicyDocument { message };
     let mut texts = Vec::new();
-    if let Some(text) = inline {
-        if text.chars().count() > MAX_POLICY_CHARACTERS {
-            let message = format!("The session policy must have at most {MAX_POLICY_CHARACTERS} characters");
-            return Err(Error::PackedPolicyTooLarge { message });
-        }
-        Policy::parse(&text, PolicyKind::Identity).map_err(|error| malformed(error.to_string()))?;
-        texts.push(compact(&text));
-    }
+    texts.extend(inline.as_deref().map(compact));
     for arn in managed.unwrap_or_default().into_iter().filter_map(|descriptor| descriptor.arn) {
         if directory.managed_policy(account, &arn).await?.is_none() {
             let shown = ironwharf_model::error::quoted(&arn);
