@@ -187,3 +187,59 @@ async fn a_refusal_does_not_tell_whether_a_role_is_there() {
     users[0].assume(&format!("arn:aws:iam::{A}:role/open"), &[]).await;
     registry.stop().await;
 }
+
+#[tokio::test]
+async fn a_session_has_ten_policies_at_most_and_passes_on_its_own_tags() {
+    let registry = Registry::start().await;
+    let a = registry.client().new_account(A).await;
+    let role = new_role(&a, "ci", &trust(A), &allow(&["ecr:*"], "*")).await;
+    let user = a.new_user("ada", Some(&allow(&["sts:*"], "*"))).await;
+    let names: Vec<String> = (1..=11).map(|number| format!("PolicyArns.member.{number}.arn")).collect();
+    let readers = "arn:aws:iam::aws:policy/AmazonEC2ContainerRegistryReadOnly";
+    let policies: Vec<(&str, &str)> = names.iter().map(|name| (name.as_str(), readers)).collect();
+    user.assume(&role, &policies[..10]).await;
+    user.try_assume(&role, &policies).await.expect_query_error(400, "ValidationError");
+    let mut tag = vec![("Tags.member.1.Key", "team"), ("Tags.member.1.Value", "app")];
+    tag.push(("TransitiveTagKeys.member.1", "Team"));
+    user.assume(&role, &tag).await;
+    tag.push(("TransitiveTagKeys.member.2", "colour"));
+    user.try_assume(&role, &tag).await.expect_query_error(400, "ValidationError");
+    registry.stop().await;
+}
+
+/// The registry's tags know case, condition keys do not: a condition is asked
+/// about all of those that it means.
+#[tokio::test]
+async fn request_tags_that_differ_in_case_all_meet_the_condition() {
+    let registry = Registry::start().await;
+    let a = registry.client().new_account(A).await;
+    a.api_ok("CreateRepository", json!({ "repositoryName": "app" })).await;
+    let mut policy = allow(&["ecr:*"], "*");
+    policy["Statement"]["Condition"] = json!({ "StringEquals": { "aws:RequestTag/team": ["red", "blue"] } });
+    let allowed = a.new_user("allowed", Some(&policy)).await;
+    policy["Statement"] = json!([
+        { "Effect": "Allow", "Action": "ecr:*", "Resource": "*" },
+        {
+            "Effect": "Deny", "Action": "ecr:*", "Resource": "*",
+            "Condition": { "StringNotEquals": { "aws:RequestTag/team": ["red", "blue"] } }
+        }
+    ]);
+    let denied = a.new_user("denied", Some(&policy)).await;
+    let arn = format!("arn:aws:ecr:us-east-1:{A}:repository/app");
+    for (number, (upper, lower, good)) in
+        [("red", "blue", true), ("green", "red", false), ("red", "green", false), ("green", "green", false)]
+            .into_iter()
+            .enumerate()
+    {
+        let tags = json!([{ "Key": "Team", "Value": upper }, { "Key": "team", "Value": lower }]);
+        for user in [&allowed, &denied] {
+            let shown = format!("{upper} {lower}");
+            let reply = user.api("TagResource", json!({ "resourceArn": arn, "tags": tags })).await;
+            assert_eq!(reply.status == 200, good, "{shown}: {}", reply.text());
+            let name = format!("{}/n{number}", user.key().access_key_id.to_lowercase());
+            let reply = user.api("CreateRepository", json!({ "repositoryName": name, "tags": tags })).await;
+            assert_eq!(reply.status == 200, good, "{shown}: {}", reply.text());
+        }
+    }
+    registry.stop().await;
+}

@@ -410,8 +410,8 @@ pub(crate) fn context(
     of_caller(caller, &mut context);
     context.insert("aws:ResourceAccount", resource.account().as_str());
     for (key, value) in labels {
-        context.insert(&format!("aws:ResourceTag/{key}"), value);
-        context.insert(&format!("ecr:ResourceTag/{key}"), value);
+        context.add(&format!("aws:ResourceTag/{key}"), value);
+        context.add(&format!("ecr:ResourceTag/{key}"), value);
     }
     for (key, value) in &details.resource_tags {
         context.insert(&format!("aws:ResourceTag/{key}"), value);
@@ -419,7 +419,8 @@ pub(crate) fn context(
     }
     if let Some(tags) = &details.request_tags {
         for (key, value) in tags {
-            context.insert(&format!("aws:RequestTag/{key}"), value);
+            // The registry's tags know case and condition keys do not.
+            context.add(&format!("aws:RequestTag/{key}"), value);
         }
         context.insert_list("aws:TagKeys", tags.keys().cloned());
     }

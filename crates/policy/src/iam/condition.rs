@@ -88,10 +88,11 @@ impl Condition {
     /// Whether the condition holds. (IAM User Guide: Condition operators;
     /// Creating a condition with multiple keys or values.)
     pub(super) fn holds(&self, context: &Context) -> Truth {
-        let given = match context.get_folded(&self.key.folded) {
+        let value = context.get_folded(&self.key.folded);
+        let given = match value {
             None => &[],
             Some(ContextValue::One(value)) => std::slice::from_ref(value),
-            Some(ContextValue::Many(values)) => values.as_slice(),
+            Some(ContextValue::Many(values) | ContextValue::Each(values)) => values.as_slice(),
         };
         if let Values::Missing(wanted) = &self.values {
             return Truth::from(wanted.contains(&given.is_empty()));
@@ -100,6 +101,11 @@ impl Condition {
             None => match given {
                 [] => Truth::from(self.operator.if_exists || self.operator.negated),
                 [value] => self.one(value, context),
+                values if matches!(value, Some(ContextValue::Each(_))) => {
+                    let each: Vec<Truth> = values.iter().map(|value| self.one(value, context)).collect();
+                    let first = each.first().copied().unwrap_or(Truth::Unresolved);
+                    if each.iter().all(|truth| *truth == first) { first } else { Truth::Unresolved }
+                }
                 // Several values need a set operator; without one it is not said
                 // which of them are meant.
                 _ => Truth::Unresolved,

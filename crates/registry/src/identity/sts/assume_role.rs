@@ -22,6 +22,9 @@ const MAX_CHAINED_SECONDS: i64 = 3600;
 /// The largest session policy, in characters.
 const MAX_POLICY_CHARACTERS: usize = 2_048;
 
+/// How many managed policies can narrow a session.
+const MAX_POLICY_ARNS: usize = 10;
+
 /// The role an ARN names.
 pub(super) struct RoleName<'a> {
     pub(super) account: AccountId,
@@ -84,7 +87,8 @@ pub(super) async fn answer(call: &Call<'_>) -> Result<String> {
     // All that can be wrong with the request itself is said before the role is
     // looked for: whether it is there is nobody's business who may not assume it.
     let tags = tags(caller, input.tags.as_deref().unwrap_or_default())?;
-    check_session_policies(input.policy.as_deref())?;
+    check_transitive(&tags, input.transitive_tag_keys.as_deref().unwrap_or_default())?;
+    check_session_policies(input.policy.as_deref(), input.policy_arns.as_deref())?;
     let is_chained = matches!(caller.principal.kind, PrincipalKind::Session { .. });
     let seconds = requested_duration(input.duration_seconds, is_chained)?;
     let found = name.find(call.directory).await?;
@@ -169,6 +173,15 @@ fn tags(caller: &Caller, given: &[Tag]) -> Result<BTreeMap<String, String>> {
         tags.insert(key.clone(), value.clone());
     }
     Ok(tags)
+}
+
+/// Refuses keys to pass on that no tag of the request has.
+fn check_transitive(tags: &BTreeMap<String, String>, keys: &[String]) -> Result<()> {
+    let given: BTreeSet<String> = tags.keys().map(|key| key.to_lowercase()).collect();
+    let Some(key) = keys.iter().find(|key| !given.contains(&key.to_lowercase())) else { return Ok(()) };
+    let shown = ironwharf_model::error::quoted(key);
+    let message = format!("The specified transitive tag key {shown} must be included in the requested tags");
+    Err(Error::Validation { message })
 }
 
 fn inherited(caller: &Caller, mut tags: BTreeMap<String, String>) -> BTreeMap<String, String> {
@@ -270,7 +283,11 @@ fn decide_for(
 }
 
 /// Refuses policies for a session that could not be anybody's.
-pub(super) fn check_session_policies(inline: Option<&str>) -> Result<()> {
+pub(super) fn check_session_policies(inline: Option<&str>, managed: Option<&[PolicyDescriptorType]>) -> Result<()> {
+    if managed.is_some_and(|managed| managed.len() > MAX_POLICY_ARNS) {
+        let message = format!("PolicyArns must have at most {MAX_POLICY_ARNS} policies");
+        return Err(Error::Validation { message });
+    }
     let Some(text) = inline else { return Ok(()) };
     if text.chars().count() > MAX_POLICY_CHARACTERS {
         let message = format!("The session policy must have at most {MAX_POLICY_CHARACTERS} characters");

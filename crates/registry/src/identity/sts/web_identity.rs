@@ -50,7 +50,7 @@ pub(crate) async fn answer(app: &App, parts: &Parts, form: &Form, request_id: &s
         let message = "ProviderId is for OAuth 2.0 access tokens, which are not accepted".to_owned();
         return Err(Error::Validation { message });
     }
-    check_session_policies(input.policy.as_deref())?;
+    check_session_policies(input.policy.as_deref(), input.policy_arns.as_deref())?;
     let seconds = requested_duration(input.duration_seconds, false)?;
     let (now, directory) = (OffsetDateTime::now_utc(), app.directory().await?);
     let name = RoleName::parse(&input.role_arn)?;
