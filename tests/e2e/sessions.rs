@@ -243,3 +243,45 @@ async fn request_tags_that_differ_in_case_all_meet_the_condition() {
     }
     registry.stop().await;
 }
+
+/// A role says whose tokens of a shared issuer it trusts; of GitHub's, the
+/// organization is written out.
+#[tokio::test]
+async fn a_role_trusts_not_everybody_of_a_shared_issuer() {
+    let registry = Registry::start().await;
+    let a = registry.client().new_account(A).await;
+    let mut number = 0;
+    let mut create = async |url: &str, condition: Value| {
+        number += 1;
+        let trust = json!({
+            "Version": "2012-10-17",
+            "Statement": {
+                "Effect": "Allow",
+                "Principal": { "Federated": format!("arn:aws:iam::{A}:oidc-provider/{url}") },
+                "Action": "sts:AssumeRoleWithWebIdentity",
+                "Condition": condition
+            }
+        });
+        let name = format!("role{number}");
+        a.iam("CreateRole", &[("RoleName", &name), ("AssumeRolePolicyDocument", &trust.to_string())]).await
+    };
+    let like = |url: &str, claim: &str, value: &str| json!({ "StringLike": { format!("{url}:{claim}"): value } });
+    let github = "token.actions.githubusercontent.com";
+    for subject in ["*", "r*", "repo:*", "repo:*/*:*", "repo:acme*"] {
+        let reply = create(github, like(github, "sub", subject)).await;
+        reply.expect_query_error(400, "MalformedPolicyDocument");
+    }
+    create(github, like(github, "sub", "repo:acme/*")).await.expect_status(200);
+    for (url, claim) in [
+        ("api.pulumi.com/oidc", "aud"),
+        ("oidc.codefresh.io", "sub"),
+        ("studio.datachain.ai/api", "sub"),
+        ("sandboxes.cloud", "aud"),
+        ("scalr.io", "sub"),
+        ("oidc.circleci.com/org/0123", "sub"),
+    ] {
+        create(url, like(url, "other", "acme")).await.expect_query_error(400, "MalformedPolicyDocument");
+        create(url, like(url, claim, "acme")).await.expect_status(200);
+    }
+    registry.stop().await;
+}

@@ -162,18 +162,25 @@ impl Condition {
     }
 
     /// Whether the condition can only hold for a request that has `key` (in
-    /// lower case) with a value that the policy says something about.
-    pub(super) fn requires(&self, key: &str) -> bool {
+    /// lower case) with a value that the policy says something about; all that it
+    /// says has to be enough for `is_enough`, which gets the text before the
+    /// first wildcard, and whether that is all.
+    pub(super) fn requires(&self, key: &str, is_enough: &dyn Fn(&str, bool) -> bool) -> bool {
         let operator = self.operator;
         if operator.negated || operator.if_exists || operator.set == Some(SetOperator::ForAllValues) {
             return false;
         }
+        let says_enough = |wanted: &Template| {
+            let (start, is_whole) = wanted.literal_start();
+            !wanted.is_unspecific() && is_enough(start, is_whole)
+        };
         let is_specific = match &self.values {
-            Values::Text(wanted) => !wanted.iter().any(Template::is_unspecific),
+            Values::Text(wanted) => wanted.iter().all(says_enough),
             Values::TextIgnoringCase(wanted) => {
-                operator.comparison != Comparison::Bool && !wanted.iter().any(Template::is_unspecific)
+                operator.comparison != Comparison::Bool && wanted.iter().all(says_enough)
             }
-            Values::Arns(wanted) => !wanted.iter().any(ArnPattern::is_unspecific),
+            // What stands before the first wildcard of an ARN is not told.
+            Values::Arns(wanted) => is_enough("", false) && !wanted.iter().any(ArnPattern::is_unspecific),
             _ => false,
         };
         is_specific && self.key.folded == key

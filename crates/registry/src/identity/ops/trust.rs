@@ -12,23 +12,10 @@ use serde_json::Value;
 use super::Call;
 use super::documents::{STORED_BYTES, characters, check, quota};
 use super::holders::Holder;
+use crate::identity::shared_issuers::SharedIssuer;
 
 /// How many characters a trust policy may have, white space apart.
 const MAX_CHARACTERS: usize = 2_048;
-
-/// Issuers whose tokens strangers get as well. Only the claims tell whose a
-/// token is.
-const SHARED_ISSUERS: [&str; 5] = [
-    "accounts.google.com",
-    "agent.buildkite.com",
-    "app.terraform.io",
-    "gitlab.com",
-    "token.actions.githubusercontent.com",
-];
-
-/// The start of more of them: each organization has an issuer of its own here,
-/// and shares it with all its projects.
-const SHARED_ISSUER_PREFIX: &str = "oidc.circleci.com/";
 
 /// Checks the trust policy of a role.
 pub(super) async fn check_trust_policy(call: &Call<'_>, document: &str) -> Result<()> {
@@ -49,16 +36,13 @@ pub(super) async fn check_trust_policy(call: &Call<'_>, document: &str) -> Resul
 fn check_issuers(policy: &Policy) -> Result<()> {
     for provider in principals(policy.text(), "Federated") {
         let issuer = provider.split_once(":oidc-provider/").map_or(provider.as_str(), |(_, issuer)| issuer);
-        let folded = issuer.to_lowercase();
-        let is_shared = SHARED_ISSUERS.contains(&folded.as_str()) || folded.starts_with(SHARED_ISSUER_PREFIX);
-        if !is_shared {
-            continue;
-        }
-        if let Some(index) = policy.web_identity_statements_without(&provider, &format!("{issuer}:sub")) {
-            let issuer = quoted(issuer);
+        let Some(shared) = SharedIssuer::of(issuer) else { continue };
+        if let Some(index) = shared.open_statement(policy, &provider, issuer) {
+            let (issuer, claim) = (quoted(issuer), shared.claim());
             let message = format!(
                 "Statement[{index}]: the issuer {issuer} signs tokens for everybody, so there must be a condition on \
-                 {issuer}:sub that says whose tokens are trusted"
+                 {issuer}:{claim} that says whose tokens are trusted{}",
+                shared.advice()
             );
             return Err(Error::MalformedPolicyDocument { message });
         }
@@ -115,12 +99,12 @@ mod tests {
     fn a_shared_issuer_needs_a_condition_on_the_subject() {
         let arn = |issuer: &str| format!("arn:aws:iam::123456789012:oidc-provider/{issuer}");
         let on = |key: &str| format!(r#","Condition":{{"StringLike":{{"{key}":"repo:acme/*"}}}}"#);
-        let issuers = SHARED_ISSUERS.iter().map(ToString::to_string).chain(["oidc.circleci.com/org/x".to_owned()]);
-        for issuer in issuers {
-            assert!(checked(&arn(&issuer), "").is_err(), "{issuer}");
-            assert!(checked(&arn(&issuer), &on(&format!("{issuer}:aud"))).is_err(), "{issuer}");
-            assert!(checked(&arn(&issuer), &on(&format!("{issuer}:sub"))).is_ok(), "{issuer}");
+        for issuer in ["agent.buildkite.com", "token.actions.githubusercontent.com", "oidc.circleci.com/org/x"] {
+            assert!(checked(&arn(issuer), "").is_err(), "{issuer}");
+            assert!(checked(&arn(issuer), &on(&format!("{issuer}:aud"))).is_err(), "{issuer}");
         }
+        let github = "token.actions.githubusercontent.com";
+        assert!(checked(&arn(github), &on(&format!("{github}:sub"))).is_ok());
         assert!(checked("accounts.google.com", "").is_err());
         assert!(checked(&arn("oidc.eks.eu-west-1.amazonaws.com/id/X"), "").is_ok());
     }
