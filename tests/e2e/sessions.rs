@@ -285,3 +285,65 @@ async fn a_role_trusts_not_everybody_of_a_shared_issuer() {
     }
     registry.stop().await;
 }
+
+/// A trust policy means the user or role that was there when it was set, not
+/// whoever has the name later.
+#[tokio::test]
+async fn a_trust_policy_means_whom_it_named_when_it_was_set() {
+    let registry = Registry::start().await;
+    let operator = registry.client();
+    let (a, b) = (operator.new_account(A).await, operator.new_account(B).await);
+    let everything = allow(&["*"], "*");
+    for absent in [
+        format!("arn:aws:iam::{A}:user/absent"),
+        format!("arn:aws:iam::{B}:role/absent"),
+        format!("arn:aws:sts::{A}:assumed-role/absent/x"),
+    ] {
+        let trust = trust(&absent).to_string();
+        let reply = a.iam("CreateRole", &[("RoleName", "none"), ("AssumeRolePolicyDocument", &trust)]).await;
+        reply.expect_query_error(400, "MalformedPolicyDocument");
+        assert!(reply.element("Message").starts_with("Invalid principal in policy"), "{}", reply.text());
+    }
+    let shown = async |role: &str| {
+        let reply = a.iam_ok("GetRole", &[("RoleName", role)]).await;
+        reply.element("AssumeRolePolicyDocument").replace("%3A", ":").replace("%2F", "/")
+    };
+    // A user of another account.
+    let user = b.new_user("ada", Some(&everything)).await;
+    let arn = format!("arn:aws:iam::{B}:user/ada");
+    let id = b.iam_ok("GetUser", &[("UserName", "ada")]).await.element("UserId");
+    let role = new_role(&a, "of-user", &trust(&arn), &everything).await;
+    user.assume(&role, &[]).await;
+    assert!(shown("of-user").await.contains(&arn));
+    let key = user.key().access_key_id.clone();
+    b.iam_ok("DeleteAccessKey", &[("UserName", "ada"), ("AccessKeyId", &key)]).await;
+    b.iam_ok("DeleteUserPolicy", &[("UserName", "ada"), ("PolicyName", "p")]).await;
+    b.iam_ok("DeleteUser", &[("UserName", "ada")]).await;
+    let text = shown("of-user").await;
+    assert!(text.contains(&id) && !text.contains(&arn), "{text}");
+    let second = b.new_user("ada", Some(&everything)).await;
+    second.try_assume(&role, &[]).await.expect_query_error(403, "AccessDenied");
+    assert!(shown("of-user").await.contains(&id));
+    // Set again, it means the second.
+    let document = trust(&arn).to_string();
+    a.iam_ok("UpdateAssumeRolePolicy", &[("RoleName", "of-user"), ("PolicyDocument", &document)]).await;
+    second.assume(&role, &[]).await;
+
+    // A role, by its own name and by that of a session.
+    let middle = new_role(&a, "middle", &trust(A), &everything).await;
+    let of_role = new_role(&a, "of-role", &trust(&middle), &everything).await;
+    let session = format!("arn:aws:sts::{A}:assumed-role/middle/test");
+    let of_session = new_role(&a, "of-session", &trust(&session), &everything).await;
+    let caller = a.new_user("caller", Some(&everything)).await;
+    let before = caller.assume(&middle, &[]).await;
+    before.assume(&of_role, &[]).await;
+    before.assume(&of_session, &[]).await;
+    a.iam_ok("DeleteRolePolicy", &[("RoleName", "middle"), ("PolicyName", "p")]).await;
+    a.iam_ok("DeleteRole", &[("RoleName", "middle")]).await;
+    new_role(&a, "middle", &trust(A), &everything).await;
+    let after = caller.assume(&middle, &[]).await;
+    after.try_assume(&of_role, &[]).await.expect_query_error(403, "AccessDenied");
+    after.try_assume(&of_session, &[]).await.expect_query_error(403, "AccessDenied");
+    assert!(shown("of-session").await.contains("AROA"));
+    registry.stop().await;
+}

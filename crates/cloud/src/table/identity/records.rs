@@ -131,6 +131,10 @@ pub struct RoleRecord {
     pub description: Option<String>,
     /// Who may assume it: a policy.
     pub trust_policy: String,
+    /// The unique ids of the users and roles that the trust policy names, by the
+    /// ARNs in it, as they were when it was set.
+    #[serde(default)]
+    pub trusted_ids: BTreeMap<String, String>,
     /// How long a session may last, in seconds.
     pub max_session_s: i64,
     /// The policies in it, by name.

@@ -221,11 +221,13 @@ fn check_trust(
     if let Some(transitive) = &input.transitive_tag_keys {
         context.insert_list("sts:TransitiveTagKeys", transitive.iter().cloned());
     }
-    if !decide_for(caller, "sts:AssumeRole", &input.role_arn, name, &context, &trust).is_allowed() {
+    if !decide_for(caller, "sts:AssumeRole", &input.role_arn, name, &context, (&trust, &role.trusted_ids)).is_allowed()
+    {
         return Ok(Trusted::No);
     }
     if !tags.is_empty() {
-        let decision = decide_for(caller, "sts:TagSession", &input.role_arn, name, &context, &trust);
+        let decision =
+            decide_for(caller, "sts:TagSession", &input.role_arn, name, &context, (&trust, &role.trusted_ids));
         if !decision.is_allowed() {
             return Err(Error::AccessDenied {
                 principal: caller.principal.arn(),
@@ -252,22 +254,29 @@ fn refusal(caller: &Caller, role_arn: &str, name: &RoleName<'_>, tags: &BTreeMap
     let request_tags = (!tags.is_empty()).then(|| tags.clone());
     let details = Details { request_tags, ..Details::default() };
     let context = authorize::context(caller, &resource, &details, &BTreeMap::new());
-    let decision = decide_for(caller, "sts:AssumeRole", role_arn, name, &context, &trust);
+    let decision = decide_for(caller, "sts:AssumeRole", role_arn, name, &context, (&trust, &BTreeMap::new()));
     if decision.is_allowed() {
         return Ok("because no role trust policy allows the sts:AssumeRole action".to_owned());
     }
     Ok(decision.reason.to_string())
 }
 
+/// `trust` is a trust policy with the unique ids of whom it names.
 fn decide_for(
     caller: &Caller,
     action: &str,
     role_arn: &str,
     role: &RoleName<'_>,
     context: &Context,
-    trust: &Policy,
+    (trust, trusted_ids): (&Policy, &BTreeMap<String, String>),
 ) -> Decision {
-    let (arn, issuer) = (caller.principal.arn(), caller.principal.issuer_arn());
+    // Whoever has the name of somebody else who was trusted is known by the own
+    // unique id, which no policy names.
+    let known_by = |arn: String| match (trusted_ids.get(&arn), caller.principal.kind.unique_id()) {
+        (Some(trusted), Some(own)) if trusted != own => own.to_owned(),
+        _ => arn,
+    };
+    let (arn, issuer) = (known_by(caller.principal.arn()), known_by(caller.principal.issuer_arn()));
     let request = Request {
         requester: authorize::requester(caller, &arn, &issuer),
         action,
