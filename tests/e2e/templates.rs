@@ -433,7 +433,7 @@ async fn a_template_that_cannot_be_applied_says_so() {
         description: None,
         applied_for: vec!["CREATE_ON_PUSH".to_owned()],
         mutability: TagMutability::default(),
-        encryption: TemplateEncryption { encryption_type: "KMS".to_owned(), kms_key: Some(key) },
+        encryption: TemplateEncryption { encryption_type: "KMS".to_owned(), kms_key: Some(key.clone()) },
         labels: std::collections::BTreeMap::new(),
         repository_policy: None,
         lifecycle_policy: None,
@@ -449,7 +449,7 @@ async fn a_template_that_cannot_be_applied_says_so() {
     let message = reply.json()["errors"][0]["message"].as_str().unwrap().to_owned();
     let start =
         "The repository 'prod/app' cannot be created from the repository creation template with prefix 'prod': ";
-    assert!(message.starts_with(start) && message.contains("KMS"), "{message}");
+    assert!(message.starts_with(start) && message.contains(&format!("Key '{key}' does not exist")), "{message}");
     client
         .api("ListImages", json!({ "repositoryName": "prod/app" }))
         .await

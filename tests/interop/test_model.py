@@ -14,6 +14,7 @@ import base64
 import hashlib
 import json
 import re
+import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -26,6 +27,7 @@ from conftest import new_server
 from support.api import AT_A_TIME, Answer, Caller, is_not_served, served_operations
 from support.images import OCI_MANIFEST, sha256
 from support.model import Case, Cases, Model, Samples, misfits
+from support.process import POLL_SECONDS, STATE_LIMIT_SECONDS
 from support.server import ACCOUNT, Server
 
 pytestmark = pytest.mark.own_server
@@ -388,6 +390,8 @@ def plain_input(
         shape = MODEL.operations[name].get("input")
         return samples.value(shape) if shape else {}
 
+    if "StartLifecyclePolicyPreview" in (operation, *AFTER.get(operation, ())):
+        wait_for_preview(caller, repository)
     for needed in AFTER.get(operation, ()):
         done = caller.call(needed, smallest(needed))
         assert not done.is_refusal or "AlreadyExists" in (done.code or ""), (needed, done)
@@ -409,6 +413,14 @@ def plain_input(
         assert not caller.call("UploadLayerPart", part).is_refusal
         return plain | {"uploadId": part["uploadId"], "layerDigests": [sha256(content)]}
     return plain
+
+
+def wait_for_preview(caller: Caller, repository: str) -> None:
+    """Waits until no preview is in progress: the next one would be refused."""
+    deadline = time.monotonic() + STATE_LIMIT_SECONDS
+    while caller.call("GetLifecyclePolicyPreview", {"repositoryName": repository}).body.get("status") == "IN_PROGRESS":
+        assert time.monotonic() < deadline, "the preview does not come to an end"
+        time.sleep(POLL_SECONDS)
 
 
 BODIES = {

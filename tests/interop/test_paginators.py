@@ -177,6 +177,8 @@ LISTINGS: dict[str, Listing] = {
         add_template,
         lambda page: [each["prefix"] for each in page["repositoryCreationTemplates"]],
         {},
+        # A new registry has one, for pushes.
+        lambda ecr: ecr.delete_repository_creation_template(prefix="ROOT"),
     ),
     "ListPullTimeUpdateExclusions": Listing(
         add_exclusion,

@@ -4,8 +4,6 @@ The provider itself is not run: it is on no package registry, and building it ta
 hours. Each class below does what the provider's resource of that name does: which
 calls, with which members, which errors it takes for "is gone", and how it compares
 what it has read with what was asked for. A plan after an apply has to be empty.
-
-A step whose operation is not served yet is left out, and its operation is printed.
 """
 
 import json
@@ -15,7 +13,6 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError
 
-from support.api import Caller, served_operations
 from support.images import OCI_MANIFEST, sha256
 from support.server import ACCOUNT, REGION, Server
 
@@ -23,27 +20,11 @@ pytestmark = pytest.mark.own_server
 
 CONFIG = b"{}"
 
-# Operations that a step was left out for.
-WAITING: set[str] = set()
-
-
 class Account:
-    """A client, and what the server behind it serves."""
+    """Who applies, and to which registry."""
 
     def __init__(self, server: Server):
         self.ecr = server.ecr()
-        caller = Caller(server, REGION)
-        self._served = served_operations(caller)
-        caller.client.close()
-
-    def serves(self, *operations: str) -> bool:
-        missing = set(operations) - self._served
-        WAITING.update(missing)
-        return not missing
-
-    def needs(self, *operations: str) -> None:
-        if not self.serves(*operations):
-            pytest.skip(f"waiting for {', '.join(sorted(set(operations) - self._served))}")
 
 
 @pytest.fixture(scope="module")
@@ -184,9 +165,8 @@ class RepositoryResource:
                 "kms_key": encryption.get("kmsKey", ""),
             },
         }
-        if self.account.serves("ListTagsForResource"):
-            tags = self.ecr.list_tags_for_resource(resourceArn=self.state["arn"])["tags"]
-            self.state["tags"] = {tag["Key"]: tag["Value"] for tag in tags}
+        tags = self.ecr.list_tags_for_resource(resourceArn=self.state["arn"])["tags"]
+        self.state["tags"] = {tag["Key"]: tag["Value"] for tag in tags}
 
     def plan(self, config: dict[str, Any]) -> list[str]:
         self.read(config["name"])
@@ -275,13 +255,7 @@ def test_repository(account: Account, config: dict[str, Any]) -> None:
 def test_repository_with_a_key(account: Account) -> None:
     resource = RepositoryResource(account)
     config = {"name": "tf/kms", "encryption_configuration": {"encryption_type": "KMS"}}
-    try:
-        resource.create(config)
-    except ClientError as error:
-        if "is not served yet" in str(error):
-            WAITING.add("CreateRepository with encryptionType KMS")
-            pytest.skip("waiting for encryptionType KMS")
-        raise
+    resource.create(config)
     # The service names the key that it has chosen.
     assert resource.state["encryption_configuration"]["kms_key"].startswith("arn:aws:kms:")
     assert resource.plan(config) == []
@@ -289,7 +263,6 @@ def test_repository_with_a_key(account: Account) -> None:
 
 
 def test_mutability_of_a_repository_is_updated(account: Account) -> None:
-    account.needs("PutImageTagMutability")
     resource = RepositoryResource(account)
     config: dict[str, Any] = {"name": "tf/mutability"}
     resource.create(config)
@@ -308,7 +281,6 @@ def test_mutability_of_a_repository_is_updated(account: Account) -> None:
 
 
 def test_scanning_of_a_repository_is_updated(account: Account) -> None:
-    account.needs("PutImageScanningConfiguration")
     resource = RepositoryResource(account)
     config: dict[str, Any] = {"name": "tf/scanning", "scan_on_push": False}
     resource.create(config)
@@ -319,7 +291,6 @@ def test_scanning_of_a_repository_is_updated(account: Account) -> None:
 
 
 def test_tags_of_a_repository_are_updated(account: Account) -> None:
-    account.needs("TagResource", "UntagResource", "ListTagsForResource")
     resource = RepositoryResource(account)
     config: dict[str, Any] = {"name": "tf/tags", "tags": {"stays": "1", "changes": "1", "goes": "1"}}
     resource.create(config)
@@ -455,7 +426,6 @@ def lifecycle_policy(count: int) -> str:
 
 
 def test_lifecycle_policy(account: Account) -> None:
-    account.needs("PutLifecyclePolicy", "GetLifecyclePolicy", "DeleteLifecyclePolicy")
     ecr, name = account.ecr, "tf/lifecycle"
     not_there = ("RepositoryNotFoundException", "LifecyclePolicyNotFoundException")
     ecr.create_repository(repositoryName=name)
@@ -539,6 +509,9 @@ class TemplateResource:
         given = {self.MEMBERS[name]: config[name] for name in changed}
         if "exclusion_filters" in changed:
             given["imageTagMutability"] = config["image_tag_mutability"]
+        if not config["exclusion_filters"]:
+            # An empty list is sent as none.
+            given.pop("imageTagMutabilityExclusionFilters", None)
         self.ecr.update_repository_creation_template(prefix=config["prefix"], **given)
         self.read(config["prefix"])
 
@@ -547,12 +520,6 @@ class TemplateResource:
 
 
 def test_repository_creation_template(account: Account) -> None:
-    account.needs(
-        "CreateRepositoryCreationTemplate",
-        "DescribeRepositoryCreationTemplates",
-        "UpdateRepositoryCreationTemplate",
-        "DeleteRepositoryCreationTemplate",
-    )
     resource = TemplateResource(account)
     little: dict[str, Any] = {"prefix": "tf-little", "applied_for": ["CREATE_ON_PUSH"]}
     resource.create(little)
@@ -603,7 +570,6 @@ def test_repository_creation_template(account: Account) -> None:
 
 
 def test_account_setting(account: Account) -> None:
-    account.needs("PutAccountSetting", "GetAccountSetting")
     ecr = account.ecr
     # Deleting the resource makes no call. The last value of each is what others expect.
     settings = {
@@ -621,11 +587,6 @@ def test_account_setting(account: Account) -> None:
 
 
 def test_pull_time_update_exclusion(account: Account) -> None:
-    account.needs(
-        "RegisterPullTimeUpdateExclusion",
-        "ListPullTimeUpdateExclusions",
-        "DeregisterPullTimeUpdateExclusion",
-    )
     ecr = account.ecr
     arn = f"arn:aws:iam::{ACCOUNT}:role/service/scanner"
 
@@ -660,19 +621,17 @@ def test_cloudformation_repository(account: Account) -> None:
         tags=[{"Key": "aws-cdk:stack", "Value": "x"}],
     )
     ecr.set_repository_policy(repositoryName=name, policyText=text, registryId=ACCOUNT)
-    if account.serves("PutLifecyclePolicy", "GetLifecyclePolicy"):
-        lifecycle = lifecycle_policy(10)
-        ecr.put_lifecycle_policy(repositoryName=name, registryId=ACCOUNT, lifecyclePolicyText=lifecycle)
-        found = ecr.get_lifecycle_policy(repositoryName=name, registryId=ACCOUNT)
-        assert same_lifecycle_policy(found["lifecyclePolicyText"], lifecycle)
+    lifecycle = lifecycle_policy(10)
+    ecr.put_lifecycle_policy(repositoryName=name, registryId=ACCOUNT, lifecyclePolicyText=lifecycle)
+    found = ecr.get_lifecycle_policy(repositoryName=name, registryId=ACCOUNT)
+    assert same_lifecycle_policy(found["lifecyclePolicyText"], lifecycle)
     (repository,) = ecr.describe_repositories(repositoryNames=[name], registryId=ACCOUNT)["repositories"]
     assert repository["imageTagMutability"] == "IMMUTABLE"
     assert repository["imageScanningConfiguration"] == {"scanOnPush": True}
     found = ecr.get_repository_policy(repositoryName=name, registryId=ACCOUNT)
     assert same_policy(found["policyText"], text)
-    if account.serves("ListTagsForResource"):
-        tags = ecr.list_tags_for_resource(resourceArn=repository["repositoryArn"])["tags"]
-        assert tags == [{"Key": "aws-cdk:stack", "Value": "x"}]
+    tags = ecr.list_tags_for_resource(resourceArn=repository["repositoryArn"])["tags"]
+    assert tags == [{"Key": "aws-cdk:stack", "Value": "x"}]
     # A stack that is made anew finds what a former one has left.
     with pytest.raises(ecr.exceptions.RepositoryAlreadyExistsException):
         ecr.create_repository(repositoryName=name)
@@ -703,9 +662,3 @@ def test_cdk_publishes_an_asset(account: Account) -> None:
     (details,) = ecr.describe_images(**image)["imageDetails"]
     assert (details["imageDigest"], details["imageTags"]) == (digest, [tag])
     ecr.delete_repository(repositoryName=name, force=True)
-
-
-def test_what_is_waited_for(capsys: pytest.CaptureFixture[str]) -> None:
-    """Stands last: it prints the operations that steps were left out for."""
-    with capsys.disabled():
-        print(f"\nsteps are waiting for: {', '.join(sorted(WAITING)) or 'nothing'}")

@@ -150,7 +150,7 @@ impl TenantKeys {
     /// [`Error::InvalidParameter`] for what is no name of a key;
     /// [`Error::Kms`] if there is no such key of the tenant, or it cannot be used.
     pub async fn resolve(&self, tenant: &AccountId, given: &str) -> Result<UsableKey> {
-        if self.means_managed(tenant, given).await? {
+        if self.means_managed(tenant, given)? {
             return self.managed(tenant).await;
         }
         let key = self.find(tenant, given).await?;
@@ -164,19 +164,18 @@ impl TenantKeys {
     pub async fn managed(&self, tenant: &AccountId) -> Result<UsableKey> {
         let alias = format!("{ALIAS_PREFIX}{tenant}/{MANAGED_ALIAS}");
         let _making = self.making.lock().await;
-        let found = match self.describe(&alias).await? {
-            Some(key) => key,
-            None => {
-                let description = format!("Encrypts the repositories of account {tenant} that name no other key");
-                let key = self.create_key(tenant, &description).await?;
-                if self.create_alias(&alias, &key.key_id).await? {
-                    key
-                } else {
-                    // Another process was first.
-                    self.schedule_deletion(&key.key_id).await?;
-                    let first = self.describe(&alias).await?;
-                    first.ok_or_else(|| Error::internal(format!("{alias} is there and names no key")))?
-                }
+        let found = if let Some(key) = self.describe(&alias).await? {
+            key
+        } else {
+            let description = format!("Encrypts the repositories of account {tenant} that name no other key");
+            let key = self.create_key(tenant, &description).await?;
+            if self.create_alias(&alias, &key.key_id).await? {
+                key
+            } else {
+                // Another process was first.
+                self.schedule_deletion(&key.key_id).await?;
+                let first = self.describe(&alias).await?;
+                first.ok_or_else(|| Error::internal(format!("{alias} is there and names no key")))?
             }
         };
         if !self.belongs(tenant, &found).await? {
@@ -236,13 +235,13 @@ impl TenantKeys {
     /// As [`TenantKeys::resolve`].
     pub async fn set_enabled(&self, tenant: &AccountId, given: &str, enabled: bool) -> Result<TenantKey> {
         let alias = format!("{ALIAS_PREFIX}{tenant}/{MANAGED_ALIAS}");
-        let given = if self.means_managed(tenant, given).await? { &alias } else { given };
+        let given = if self.means_managed(tenant, given)? { &alias } else { given };
         let key = self.find(tenant, given).await?;
         let id = key.key_id;
         let (operation, refused) = if enabled {
-            ("EnableKey", self.client.enable_key().key_id(&id).send().await.err().map(kms_error))
+            ("EnableKey", self.client.enable_key().key_id(&id).send().await.err().as_ref().map(kms_error))
         } else {
-            ("DisableKey", self.client.disable_key().key_id(&id).send().await.err().map(kms_error))
+            ("DisableKey", self.client.disable_key().key_id(&id).send().await.err().as_ref().map(kms_error))
         };
         if let Some((code, message)) = refused {
             return Err(match code {
@@ -255,7 +254,7 @@ impl TenantKeys {
     }
 
     /// Whether a tenant means its managed key.
-    async fn means_managed(&self, tenant: &AccountId, given: &str) -> Result<bool> {
+    fn means_managed(&self, tenant: &AccountId, given: &str) -> Result<bool> {
         let name = KeyName::parse(given).ok_or_else(|| malformed(given))?;
         let is_named = name.resource == KeyResource::Alias(MANAGED);
         let is_here =
@@ -433,7 +432,7 @@ fn is_absent(code: Option<&str>) -> bool {
     matches!(code, Some("NotFoundException" | "InvalidArnException" | "AccessDeniedException"))
 }
 
-fn kms_error<E>(error: SdkError<E>) -> (Option<String>, String)
+fn kms_error<E>(error: &SdkError<E>) -> (Option<String>, String)
 where
     SdkError<E>: aws_sdk_kms::error::ProvideErrorMetadata,
 {

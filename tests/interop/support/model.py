@@ -22,6 +22,8 @@ INTEGER_LIMITS = {"integer": (-(2**31), 2**31 - 1), "long": (-(2**63), 2**63 - 1
 # Timestamps of answers are between these years; seconds or milliseconds taken for
 # the other are not.
 EARLIEST, LATEST = 1_600_000_000, 4_000_000_000
+# Where the service says by the beginning of time that something has not happened yet.
+NEVER = ".lastEvaluatedAt"
 
 
 class Model:
@@ -447,7 +449,7 @@ def misfits(model: Model, name: str | None, value: Any, path: str = "output") ->
             yield from misfits(model, shape["value"], inner, f"{path}[{key!r}]")
     elif "enum" in shape and value not in shape["enum"]:
         yield f"{path} is none of the values of the model: {value!r}"
-    elif kind == "timestamp" and not EARLIEST < value < LATEST:
+    elif kind == "timestamp" and not (EARLIEST < value < LATEST or (value == 0 and path.endswith(NEVER))):
         yield f"{path} is no time of these years: {value!r}"
     elif kind in INTEGER_LIMITS:
         low, high = INTEGER_LIMITS[kind]

@@ -234,6 +234,10 @@ fn bodies_have_the_form_of_their_protocol_and_no_more() {
             let extra = extra.map(|member| members.remove(member).unwrap());
             assert_eq!(extra, [json!("123456789012"), json!("team/app"), json!("u1"), json!(4)]);
         }
+        if matches!(error, Error::Kms { .. }) {
+            let members = body.as_object_mut().unwrap();
+            assert_eq!(members.remove("kmsError"), Some(json!("DisabledException")));
+        }
         assert_eq!(body, json!({ "__type": aws, "message": message }));
         assert_eq!(oci_body(&error), json!({ "errors": [{ "code": oci, "message": message, "detail": null }] }));
         assert!(!message.contains("secret of the house"), "the source of a fault is for the log");

@@ -168,6 +168,18 @@ fn the_tenant_roles_reach_items_and_objects_of_their_tenant_only() {
                 }
                 "Objects" => assert_eq!(*resource, json!("${Bucket.Arn}/${!aws:PrincipalTag/tenant}/*")),
                 "ObjectKeys" => assert!(condition["StringEquals"]["kms:ViaService"].is_object()),
+                "TenantKeys" => {
+                    assert!(condition["StringEquals"]["kms:ViaService"].is_object());
+                    let tag = &condition["StringEquals"]["aws:ResourceTag/tenant"];
+                    assert_eq!(*tag, json!("${aws:PrincipalTag/tenant}"));
+                }
+                "KeysOfTheTenantsAccount" => {
+                    assert!(condition["StringEquals"]["kms:ViaService"].is_object());
+                    let account = &condition["StringEquals"]["aws:ResourceAccount"];
+                    assert_eq!(*account, json!("${aws:PrincipalTag/tenant}"));
+                    // The account of all tenants is not one that has keys of its own.
+                    assert!(condition["StringNotEquals"]["aws:PrincipalTag/tenant"].is_object());
+                }
                 other => panic!("what is {other} for?"),
             }
         }

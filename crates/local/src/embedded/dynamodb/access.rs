@@ -51,13 +51,13 @@ pub(super) fn accesses(roles: &Roles, operation: &str, body: &[u8]) -> Vec<Acces
         Some(items) if !items.is_empty() => grouped(roles, items),
         _ => {
             let table = read_table(body).map_or_else(|| "*".to_owned(), |name| roles.table_arn(&name));
-            vec![access(operation, table, None)]
+            vec![access(operation, &table, None)]
         }
     }
 }
 
-fn access(operation: &str, resource: String, leading_keys: Option<Vec<String>>) -> Access {
-    Access { leading_keys, ..Access::new(&format!("dynamodb:{operation}"), &resource) }
+fn access(operation: &str, resource: &str, leading_keys: Option<Vec<String>>) -> Access {
+    Access { leading_keys, ..Access::new(&format!("dynamodb:{operation}"), resource) }
 }
 
 /// One item that is read or written.
@@ -73,7 +73,7 @@ fn grouped(roles: &Roles, items: Vec<Touched<'_>>) -> Vec<Access> {
         groups.entry((operation, table)).or_default().push(partition);
     }
     let groups = groups.into_iter();
-    groups.map(|((operation, table), keys)| access(operation, roles.table_arn(&table), Some(keys))).collect()
+    groups.map(|((operation, table), keys)| access(operation, &roles.table_arn(&table), Some(keys))).collect()
 }
 
 fn read<'a, T: Deserialize<'a>, R>(body: &'a [u8], items: impl FnOnce(T) -> R) -> Option<R> {
@@ -224,12 +224,12 @@ struct Query {
 }
 
 fn query(roles: &Roles, body: &[u8]) -> Access {
-    let Ok(query) = serde_json::from_slice::<Query>(body) else { return access("Query", "*".to_owned(), None) };
+    let Ok(query) = serde_json::from_slice::<Query>(body) else { return access("Query", "*", None) };
     let table = roles.table_arn(&query.table_name);
     match &query.index_name {
         // The leading key of an index is another attribute.
-        Some(index) => access("Query", format!("{table}/index/{index}"), None),
-        None => access("Query", table, query.partitions()),
+        Some(index) => access("Query", &format!("{table}/index/{index}"), None),
+        None => access("Query", &table, query.partitions()),
     }
 }
 

@@ -74,14 +74,14 @@ fn small(pieces: &[Bytes], size: usize, mut hasher: Hasher, sealer: Option<Seale
     let content = match sealer {
         None => Content::inline(bytes.freeze()),
         Some(mut sealer) => {
-            let mut sealed = BytesMut::with_capacity(size);
+            let mut output = BytesMut::with_capacity(size);
             let mut keep = |piece: &[u8]| {
-                sealed.extend_from_slice(piece);
+                output.extend_from_slice(piece);
                 Ok(())
             };
             sealer.write(&bytes, &mut keep)?;
             let seal = sealer.finish(&mut keep)?;
-            Content::sealed_inline(sealed.freeze(), seal)
+            Content::sealed_inline(output.freeze(), seal)
         }
     };
     Ok(Received { content, computed: hasher.finish(), fresh: None })
