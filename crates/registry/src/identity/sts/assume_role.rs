@@ -102,7 +102,9 @@ pub(super) async fn answer(call: &Call<'_>) -> Result<String> {
     check_duration(seconds, &role)?;
     let mut transitive = caller.bearer.transitive_tags.clone();
     transitive.extend(input.transitive_tag_keys.unwrap_or_default());
-    transitive.iter_mut().for_each(|key| *key = key.to_lowercase());
+    for key in &mut transitive {
+        *key = key.to_lowercase();
+    }
     transitive.sort_unstable();
     transitive.dedup();
     let bearer = Bearer {
