@@ -9,6 +9,7 @@
 )]
 
 mod access;
+mod account_ids;
 mod account_settings;
 mod accounts;
 mod api_images;
@@ -34,6 +35,7 @@ mod oci_uploads;
 mod rate_limits;
 mod repository_deletion;
 mod repository_settings;
+mod sessions;
 mod templates;
 mod web_identity;
 mod web_identity_tokens;

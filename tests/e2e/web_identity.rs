@@ -99,6 +99,7 @@ fn role(name: &str, trust: &Value) -> RoleRecord {
         created_at_s: 0,
         description: None,
         trust_policy: trust.to_string(),
+        trusted_ids: BTreeMap::new(),
         max_session_s: 7200,
         inline_policies: BTreeMap::from([("pull".to_owned(), pull.to_string())]),
         attached_policies: Vec::new(),

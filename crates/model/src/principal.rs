@@ -42,6 +42,17 @@ pub enum PrincipalKind {
     },
 }
 
+impl PrincipalKind {
+    /// The unique id of a user, or of the role behind a session.
+    #[must_use]
+    pub fn unique_id(&self) -> Option<&str> {
+        match self {
+            Self::Root => None,
+            Self::User { id, .. } | Self::Session { id, .. } => Some(id),
+        }
+    }
+}
+
 impl Principal {
     /// The root of `account`, holding `access_key_id`.
     #[must_use]

@@ -147,6 +147,9 @@ async fn verify(app: &App, parts: &Parts, unverified: Unverified, now: OffsetDat
         message: format!("Credential should be scoped to a Region that is served, not '{}'.", claim.region),
     };
     let region = Region::parse(&claim.region).map_err(|_| not_served())?;
+    if !source_is_good(&directory, &bearer, now.unix_timestamp(), &claim.region, &claim.service).await? {
+        return Err(unknown());
+    }
     let grants = standing(&directory, &bearer, bearer.issued_at_s).await?.ok_or_else(unknown)?;
     // Only now: what an unknown caller names is not worth a Region.
     let region = app.regions().get(&region, true).await?.ok_or_else(not_served)?;
@@ -168,7 +171,9 @@ async fn proof(directory: &Directory, claim: &Claim, now_s: i64) -> Result<Optio
                 Principal { account: key.account.clone(), kind, access_key_id: claim.access_key_id.clone() }
             }
         };
-        return Ok(Some((Proof::Key(Bearer::new(principal, now_s)), key.secret.clone())));
+        let Some(account) = directory.account(&key.account).await? else { return Ok(None) };
+        let bearer = Bearer::new(principal, account.incarnation, now_s);
+        return Ok(Some((Proof::Key(bearer), key.secret.clone())));
     };
     let Ok(sealed) = SealedSession::parse(token) else { return Ok(None) };
     let home = directory.home();
@@ -184,10 +189,42 @@ async fn proof(directory: &Directory, claim: &Claim, now_s: i64) -> Result<Optio
     Ok(Some((Proof::Session(claims), secret)))
 }
 
+/// Whether the key that a session was asked for with, if it was with one, may
+/// still be used.
+async fn source_is_good(
+    directory: &Directory,
+    bearer: &Bearer,
+    now_s: i64,
+    region: &str,
+    service: &str,
+) -> Result<bool> {
+    match &bearer.source_key {
+        None => Ok(true),
+        Some(key) => is_good(directory, bearer, key, now_s, region, service).await,
+    }
+}
+
+/// Whether a long-term key of a bearer's account may be used.
+async fn is_good(
+    directory: &Directory,
+    bearer: &Bearer,
+    key: &str,
+    now_s: i64,
+    region: &str,
+    service: &str,
+) -> Result<bool> {
+    let key = directory.key(key, now_s, region, service).await?;
+    Ok(key.is_some_and(|key| key.account == bearer.principal.account))
+}
+
 /// What a bearer may do, if its credentials, issued at `issued_at_s`, are
 /// still good.
 async fn standing(directory: &Directory, bearer: &Bearer, issued_at_s: i64) -> Result<Option<Arc<Grants>>> {
     let Some(account) = directory.account(&bearer.principal.account).await? else { return Ok(None) };
+    // An account that was deleted and made again has nothing of the first one's.
+    if account.incarnation != bearer.account_incarnation {
+        return Ok(None);
+    }
     let Some(grants) = directory.grants(&bearer.principal).await? else { return Ok(None) };
     let revoked = account.revoked_before_s.max(grants.revoked_before_s) > issued_at_s;
     Ok((account.active && !revoked).then_some(grants))
@@ -267,19 +304,20 @@ pub(crate) async fn by_token(app: &App, parts: &Parts, action: Option<&str>, now
 /// What the bearer of a login token may do. The token is as good as the key it
 /// was asked for with.
 async fn token_standing(directory: &Directory, claims: &TokenClaims, now_s: i64) -> Result<Option<Arc<Grants>>> {
-    let Principal { account, access_key_id, .. } = &claims.bearer.principal;
-    if !access_key_id.starts_with(TEMPORARY) {
-        let key = directory.key(access_key_id, now_s, &claims.region, "ecr").await?;
-        if key.is_none_or(|key| key.account != *account) {
-            return Ok(None);
-        }
+    let (bearer, region) = (&claims.bearer, &claims.region);
+    let key = &bearer.principal.access_key_id;
+    if !key.starts_with(TEMPORARY) && !is_good(directory, bearer, key, now_s, region, "ecr").await? {
+        return Ok(None);
+    }
+    if !source_is_good(directory, bearer, now_s, region, "ecr").await? {
+        return Ok(None);
     }
     // Of a session, what was issued is the session, not the token.
     standing(directory, &claims.bearer, claims.bearer.issued_at_s).await
 }
 
 /// What the ids of temporary credentials start with.
-const TEMPORARY: &str = "ASIA";
+pub(crate) const TEMPORARY: &str = "ASIA";
 
 /// The password of `Authorization: Basic AWS:<password>`.
 fn basic_password(headers: &HeaderMap) -> Result<String> {

@@ -19,7 +19,7 @@ use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
 use crate::audit;
-use crate::authenticate::{Caller, Origin};
+use crate::authenticate::{Caller, Origin, TEMPORARY};
 
 /// What a request acts on.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -284,6 +284,10 @@ async fn check(
     resource: &Resource,
     details: &Details,
 ) -> Result<Option<Arc<TenantStorage>>> {
+    if is_beyond_session_tokens(caller, action) {
+        let reason = "because credentials of GetSessionToken without multi-factor authentication cannot call it";
+        return Err(denied(caller, action, resource, reason.to_owned()));
+    }
     let account = resource.account();
     // A stranger's account that is suspended, or not there at all, has nothing
     // to give; the caller's own was looked at when it was authenticated.
@@ -322,6 +326,17 @@ async fn check(
         caller.region.start_registry(account, caller.now_ms()).await?;
     }
     Ok(storage)
+}
+
+/// Whether the caller has credentials of `GetSessionToken`, which open neither IAM
+/// nor STS, and the action is one of theirs. (STS API Reference: `GetSessionToken`,
+/// "You cannot call any IAM API operations unless MFA authentication information
+/// is included in the request. You cannot call any STS API except `AssumeRole` or
+/// `GetCallerIdentity`.") Those two are not authorized here.
+fn is_beyond_session_tokens(caller: &Caller, action: &str) -> bool {
+    let is_of_key = !matches!(caller.principal.kind, PrincipalKind::Session { .. });
+    let is_session = is_of_key && caller.principal.access_key_id.starts_with(TEMPORARY);
+    is_session && (action.starts_with("iam:") || action.starts_with("sts:"))
 }
 
 /// The policies on the side of the resource.
@@ -395,8 +410,8 @@ pub(crate) fn context(
     of_caller(caller, &mut context);
     context.insert("aws:ResourceAccount", resource.account().as_str());
     for (key, value) in labels {
-        context.insert(&format!("aws:ResourceTag/{key}"), value);
-        context.insert(&format!("ecr:ResourceTag/{key}"), value);
+        context.add(&format!("aws:ResourceTag/{key}"), value);
+        context.add(&format!("ecr:ResourceTag/{key}"), value);
     }
     for (key, value) in &details.resource_tags {
         context.insert(&format!("aws:ResourceTag/{key}"), value);
@@ -404,7 +419,8 @@ pub(crate) fn context(
     }
     if let Some(tags) = &details.request_tags {
         for (key, value) in tags {
-            context.insert(&format!("aws:RequestTag/{key}"), value);
+            // The registry's tags know case and condition keys do not.
+            context.add(&format!("aws:RequestTag/{key}"), value);
         }
         context.insert_list("aws:TagKeys", tags.keys().cloned());
     }
@@ -430,7 +446,8 @@ fn of_caller(caller: &Caller, context: &mut Context) {
         PrincipalKind::Session { .. } => "AssumedRole",
     };
     context.insert("aws:PrincipalType", kind);
-    // A session's tags come before those of its role.
+    // A session's tags come before those of its role; the context's names have no
+    // case, so also where they are written in another one.
     for (key, value) in caller.grants.tags.iter().chain(&caller.bearer.tags) {
         context.insert(&format!("aws:PrincipalTag/{key}"), value);
     }

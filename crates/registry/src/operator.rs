@@ -242,6 +242,8 @@ impl Call<'_> {
                 id: id.clone(),
                 name: name.clone(),
                 created_at_s: self.now_s(),
+                incarnation: random::hex::<8>(),
+                trail_begins_at_ms: self.permit.caller().now_ms(),
                 status: AccountStatus::Active,
                 root_keys: vec![key.id.clone()],
                 revoked_before_s: 0,
@@ -307,7 +309,7 @@ impl Call<'_> {
     /// The audit trail of any account, in the Region of the request.
     async fn events(&self, input: EventsRequest) -> Result<LookupResponse> {
         let table = &self.permit.region().cloud.table;
-        lookup::lookup(table, &input.account_id, input.lookup, self.permit.caller().now_ms()).await
+        lookup::lookup(table, &input.account_id, input.lookup, 0, self.permit.caller().now_ms()).await
     }
 
     async fn set_status(&self, input: AccountRequest, status: AccountStatus) -> Result<AccountResponse> {
@@ -349,7 +351,11 @@ impl Call<'_> {
         Ok(Nothing {})
     }
 
-    /// Deletes a suspended account without repositories.
+    /// Deletes a suspended account without repositories, and in all Regions that
+    /// are known here what another account of the same id would come upon (see
+    /// [`ironwharf_cloud::table::Key`]). Its KMS keys stay: they are the operator's.
+    ///
+    /// The account goes last, so that a deletion which fails can be repeated.
     async fn delete(&self, input: AccountRequest) -> Result<Nothing> {
         let id = input.account_id;
         let stored = self.stored(&id).await?;
@@ -357,6 +363,7 @@ impl Call<'_> {
         if stored.record.status != AccountStatus::Suspended {
             return Err(conflict(format!("Account {id} is active; suspend it first")));
         }
+        let mut regions = Vec::new();
         for region in self.app.regions().existing()? {
             let Some(region) = self.app.regions().get(&region, false).await? else { continue };
             let storage = region.cloud.tenants.storage(&id, Mode::Read).await?;
@@ -367,6 +374,12 @@ impl Call<'_> {
                     "Account {id} has repositories ('{name}' in {region}, for one); delete them first"
                 )));
             }
+            regions.push(region);
+        }
+        for region in regions {
+            region.cloud.table.remove_registry(&id).await?;
+            region.policies.forget_registry(&id);
+            region.templates.forget(&id);
         }
         let table = self.directory.table();
         table.remove_identities(&id).await?;

@@ -219,6 +219,13 @@ pub struct Bearer {
     /// When the credentials behind it were issued, in epoch seconds; of a
     /// long-term key, when it was used for this.
     pub issued_at_s: i64,
+    /// Which account of this id the principal is of: its incarnation.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub account_incarnation: String,
+    /// The long-term key that a session of `GetSessionToken` was asked for with:
+    /// it is as good as this key.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub source_key: Option<String>,
     /// The session policies: texts, or ARNs of managed policies.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub session_policies: Vec<String>,
@@ -233,10 +240,12 @@ pub struct Bearer {
 impl Bearer {
     /// A bearer that nothing limits but its own policies.
     #[must_use]
-    pub const fn new(principal: Principal, issued_at_s: i64) -> Self {
+    pub const fn new(principal: Principal, account_incarnation: String, issued_at_s: i64) -> Self {
         Self {
             principal,
             issued_at_s,
+            account_incarnation,
+            source_key: None,
             session_policies: Vec::new(),
             tags: BTreeMap::new(),
             transitive_tags: Vec::new(),
@@ -412,7 +421,7 @@ mod tests {
     fn claims() -> TokenClaims {
         let account = AccountId::parse("123456789012").unwrap();
         TokenClaims {
-            bearer: Bearer::new(Principal::root(account.clone(), "AKIDEXAMPLE"), 1_000_000),
+            bearer: Bearer::new(Principal::root(account.clone(), "AKIDEXAMPLE"), String::new(), 1_000_000),
             region: "us-east-1".to_owned(),
             registry: account,
             issued_at_s: 1_000_000,

@@ -50,6 +50,24 @@ pub struct RepositoryKey {
 }
 
 /// One item of the table.
+///
+/// What becomes of a tenant's items when its account is deleted, which it can be
+/// only without repositories, so that another account may have the id:
+///
+/// - removed at once, in every Region: [`Key::Identity`] and [`Key::KeyUse`];
+///   [`Key::RegistryPolicy`], [`Key::AccountSettings`], [`Key::PullTimeExclusions`]
+///   and [`Key::CreationTemplate`]; [`Key::Account`] at the end;
+/// - gone with the repositories: [`Key::CatalogEntry`] and [`Key::Repository`].
+///   What was in a repository is under its incarnation, which no other has, so
+///   [`Key::Image`], [`Key::Manifest`], [`Key::Tag`], [`Key::Referrer`],
+///   [`Key::LayerLink`], [`Key::Reference`] and the policies and previews of
+///   repositories are out of reach; [`Key::Work`] goes on to remove them;
+/// - kept without anybody who could reach it: [`Key::Blob`] and [`Key::Review`]
+///   are for the collector (a blob is read through a layer link only);
+///   [`Key::Push`] and [`Key::Upload`] have random ids, an upload's is good for
+///   one incarnation of a repository, and both expire;
+/// - kept for the operator: [`Key::AuditEvent`]. The trail that an account can
+///   read begins with the account.
 #[expect(missing_docs, reason = "the fields are what their types say")]
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Key<'a> {
@@ -191,10 +209,10 @@ impl Key<'_> {
             Self::AuditEvent { account, day, shard, event } => {
                 (audit_partition(account, day, *shard), (*event).to_owned())
             }
-            Self::RegistryPolicy { account } => (format!("T#{account}#S"), "POLICY".to_owned()),
-            Self::AccountSettings { account } => (format!("T#{account}#S"), "SETTINGS".to_owned()),
+            Self::RegistryPolicy { account } => (registry_partition(account), "POLICY".to_owned()),
+            Self::AccountSettings { account } => (registry_partition(account), "SETTINGS".to_owned()),
             Self::CreationTemplate { account, prefix } => (template_partition(account), prefix.to_string()),
-            Self::PullTimeExclusions { account } => (format!("T#{account}#S"), "PULL-TIME-EXCLUSIONS".to_owned()),
+            Self::PullTimeExclusions { account } => (registry_partition(account), "PULL-TIME-EXCLUSIONS".to_owned()),
             Self::RepositoryPolicy { repository } => (repository_partition(repository), "POLICY".to_owned()),
             Self::LifecyclePolicy { repository } => (repository_partition(repository), "LIFECYCLE".to_owned()),
             Self::LifecyclePreview { repository } => (repository_partition(repository), "PREVIEW".to_owned()),
@@ -203,6 +221,11 @@ impl Key<'_> {
             }
         }
     }
+}
+
+/// The partition of what is decided for a registry as a whole.
+pub(crate) fn registry_partition(account: &AccountId) -> String {
+    format!("T#{account}#S")
 }
 
 /// The partition of a registry's creation templates.

@@ -88,10 +88,11 @@ impl Condition {
     /// Whether the condition holds. (IAM User Guide: Condition operators;
     /// Creating a condition with multiple keys or values.)
     pub(super) fn holds(&self, context: &Context) -> Truth {
-        let given = match context.get_folded(&self.key.folded) {
+        let value = context.get_folded(&self.key.folded);
+        let given = match value {
             None => &[],
             Some(ContextValue::One(value)) => std::slice::from_ref(value),
-            Some(ContextValue::Many(values)) => values.as_slice(),
+            Some(ContextValue::Many(values) | ContextValue::Each(values)) => values.as_slice(),
         };
         if let Values::Missing(wanted) = &self.values {
             return Truth::from(wanted.contains(&given.is_empty()));
@@ -100,6 +101,11 @@ impl Condition {
             None => match given {
                 [] => Truth::from(self.operator.if_exists || self.operator.negated),
                 [value] => self.one(value, context),
+                values if matches!(value, Some(ContextValue::Each(_))) => {
+                    let each: Vec<Truth> = values.iter().map(|value| self.one(value, context)).collect();
+                    let first = each.first().copied().unwrap_or(Truth::Unresolved);
+                    if each.iter().all(|truth| *truth == first) { first } else { Truth::Unresolved }
+                }
                 // Several values need a set operator; without one it is not said
                 // which of them are meant.
                 _ => Truth::Unresolved,
@@ -156,18 +162,25 @@ impl Condition {
     }
 
     /// Whether the condition can only hold for a request that has `key` (in
-    /// lower case) with a value that the policy says something about.
-    pub(super) fn requires(&self, key: &str) -> bool {
+    /// lower case) with a value that the policy says something about; all that it
+    /// says has to be enough for `is_enough`, which gets the text before the
+    /// first wildcard, and whether that is all.
+    pub(super) fn requires(&self, key: &str, is_enough: &dyn Fn(&str, bool) -> bool) -> bool {
         let operator = self.operator;
         if operator.negated || operator.if_exists || operator.set == Some(SetOperator::ForAllValues) {
             return false;
         }
+        let says_enough = |wanted: &Template| {
+            let (start, is_whole) = wanted.literal_start();
+            !wanted.is_unspecific() && is_enough(start, is_whole)
+        };
         let is_specific = match &self.values {
-            Values::Text(wanted) => !wanted.iter().any(Template::is_unspecific),
+            Values::Text(wanted) => wanted.iter().all(says_enough),
             Values::TextIgnoringCase(wanted) => {
-                operator.comparison != Comparison::Bool && !wanted.iter().any(Template::is_unspecific)
+                operator.comparison != Comparison::Bool && wanted.iter().all(says_enough)
             }
-            Values::Arns(wanted) => !wanted.iter().any(ArnPattern::is_unspecific),
+            // What stands before the first wildcard of an ARN is not told.
+            Values::Arns(wanted) => is_enough("", false) && !wanted.iter().any(ArnPattern::is_unspecific),
             _ => false,
         };
         is_specific && self.key.folded == key

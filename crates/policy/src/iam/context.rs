@@ -12,6 +12,9 @@ pub enum ContextValue {
     One(String),
     /// A multivalued key, such as `aws:TagKeys`.
     Many(Vec<String>),
+    /// A single-valued key that the request gives several times, in different
+    /// cases of letters: what is not so for each of the values is not so.
+    Each(Vec<String>),
 }
 
 /// Context keys with their values.
@@ -36,6 +39,23 @@ impl Context {
     /// Sets a single-valued key.
     pub fn insert(&mut self, key: &str, value: impl Into<String>) {
         self.values.insert(key.to_lowercase(), ContextValue::One(value.into()));
+    }
+
+    /// Sets a single-valued key, or adds a value if it has one: tags whose keys
+    /// differ in case only are one condition key.
+    pub fn add(&mut self, key: &str, value: impl Into<String>) {
+        let (key, value) = (key.to_lowercase(), value.into());
+        let values = match self.values.remove(&key) {
+            None => vec![],
+            Some(ContextValue::One(before)) => vec![before],
+            Some(ContextValue::Many(before) | ContextValue::Each(before)) => before,
+        };
+        let value = if values.is_empty() {
+            ContextValue::One(value)
+        } else {
+            ContextValue::Each(values.into_iter().chain([value]).collect())
+        };
+        self.values.insert(key, value);
     }
 
     /// Sets a multivalued key.

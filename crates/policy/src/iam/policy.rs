@@ -109,15 +109,21 @@ impl Policy {
     /// `sts:AssumeRoleWithWebIdentity` has to have a condition that only holds
     /// for a token with the claim: a positive String or ARN operator, without
     /// `IfExists` and `ForAllValues`, whose values are all more than wildcards
-    /// and variables.
+    /// and variables, and enough for `is_enough`. That gets of each value the text
+    /// before its first wildcard, and whether that is all of it.
     #[must_use]
-    pub fn web_identity_statements_without(&self, provider_arn: &str, key: &str) -> Option<usize> {
+    pub fn web_identity_statements_without(
+        &self,
+        provider_arn: &str,
+        key: &str,
+        is_enough: &dyn Fn(&str, bool) -> bool,
+    ) -> Option<usize> {
         let folded = key.to_lowercase();
         self.statements.iter().position(|statement| {
             statement.effect() == StatementEffect::Allow
                 && statement.principals.as_ref().is_some_and(|principals| principals.name_provider(provider_arn))
                 && statement.actions.cover("sts:assumerolewithwebidentity")
-                && !statement.conditions.iter().any(|condition| condition.requires(&folded))
+                && !statement.conditions.iter().any(|condition| condition.requires(&folded, is_enough))
         })
     }
 }

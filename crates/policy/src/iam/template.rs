@@ -118,6 +118,15 @@ impl Template {
             })
     }
 
+    /// The text before the first wildcard or variable, and whether that is all.
+    pub(super) fn literal_start(&self) -> (&str, bool) {
+        match self.parts.split_first() {
+            None => ("", true),
+            Some((Part::Text(text), rest)) => (text, rest.is_empty()),
+            Some(_) => ("", false),
+        }
+    }
+
     /// The keys of the variables.
     pub(super) fn variables(&self) -> impl Iterator<Item = &VariableKey> {
         self.parts.iter().filter_map(|part| match part {

@@ -16,7 +16,11 @@ fn evaluate_anything(text: &str) {
         let Ok(policy) = Policy::parse(text, kind) else { continue };
         assert_eq!(policy.text(), text);
         let _ = policy.context_keys();
-        let _ = policy.web_identity_statements_without("arn:aws:iam::111122223333:oidc-provider/a.example", "a:sub");
+        let _ = policy.web_identity_statements_without(
+            "arn:aws:iam::111122223333:oidc-provider/a.example",
+            "a:sub",
+            &|_, _| true,
+        );
         let document: Value = serde_json::from_str(text).unwrap();
         for who in [Who::Anonymous, Who::Root("111122223333"), Who::User("444455556666", "ana")] {
             let mut world = World { who, ..World::default() };

@@ -167,9 +167,13 @@ fn shared_issuers_need_a_condition_on_the_subject() {
     for (conditions, enough) in cases {
         let policy = parse(PolicyKind::Trust, &json!([trusts(OWN), web(&conditions)]));
         let expected = if enough { None } else { Some(1) };
-        assert_eq!(policy.web_identity_statements_without(PROVIDER, KEY), expected, "{conditions}");
+        assert_eq!(policy.web_identity_statements_without(PROVIDER, KEY, &|_, _| true), expected, "{conditions}");
         assert_eq!(
-            policy.web_identity_statements_without("arn:aws:iam::111122223333:oidc-provider/own.example", KEY),
+            policy.web_identity_statements_without(
+                "arn:aws:iam::111122223333:oidc-provider/own.example",
+                KEY,
+                &|_, _| true
+            ),
             None
         );
     }
@@ -180,7 +184,7 @@ fn shared_issuers_need_a_condition_on_the_subject() {
     let mut all_actions = web(&json!({}));
     all_actions["Action"] = json!("sts:Assume*");
     let policy = parse(PolicyKind::Trust, &json!([denies, other_action]));
-    assert_eq!(policy.web_identity_statements_without(PROVIDER, KEY), None);
+    assert_eq!(policy.web_identity_statements_without(PROVIDER, KEY, &|_, _| true), None);
     let policy = parse(PolicyKind::Trust, &json!([denies, other_action, all_actions]));
-    assert_eq!(policy.web_identity_statements_without(PROVIDER, KEY), Some(2));
+    assert_eq!(policy.web_identity_statements_without(PROVIDER, KEY, &|_, _| true), Some(2));
 }

@@ -80,16 +80,18 @@ pub(crate) async fn dispatch(app: &App, caller: Caller, operation: &str, body: &
     let permit = authorize(caller, "cloudtrail:LookupEvents", resource, &Details::default()).await?;
     let input = if body.is_empty() { b"{}" } else { body };
     let input = serde_json::from_slice(input).map_err(|error| Error::Validation { message: error.to_string() })?;
-    let _ = app;
-    let output = lookup(&permit.region().cloud.table, &account, input, permit.caller().now_ms()).await?;
+    let state = app.directory().await?.account(&account).await?;
+    let begins_at_ms = state.map_or(i64::MAX, |state| state.trail_begins_at_ms);
+    let output = lookup(&permit.region().cloud.table, &account, input, begins_at_ms, permit.caller().now_ms()).await?;
     serde_json::to_vec(&output).map_err(Error::internal)
 }
 
-/// A page of an account's events, the newest first.
+/// A page of an account's events since `begins_at_ms`, the newest first.
 pub(crate) async fn lookup(
     table: &Table,
     account: &AccountId,
     input: LookupRequest,
+    begins_at_ms: i64,
     now_ms: i64,
 ) -> Result<LookupResponse> {
     const DAYS_MS: i64 = 90 * 24 * 3600 * 1000;
@@ -102,6 +104,10 @@ pub(crate) async fn lookup(
     let to_ms = milliseconds(input.end_time).unwrap_or(now_ms).min(now_ms);
     if from_ms > to_ms {
         return Err(invalid("StartTime must be before EndTime"));
+    }
+    let from_ms = from_ms.max(begins_at_ms);
+    if from_ms > to_ms {
+        return Ok(LookupResponse { events: Vec::new(), next_token: None });
     }
     let attributes = input.lookup_attributes.unwrap_or_default();
     if attributes.len() > 1 {

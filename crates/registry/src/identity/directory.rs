@@ -35,9 +35,13 @@ pub(crate) struct KnownKey {
 }
 
 /// What is known of an account.
-#[derive(Clone, Copy)]
+#[derive(Clone)]
 pub(crate) struct AccountState {
     pub(crate) active: bool,
+    /// Tells it from an earlier account of the same id.
+    pub(crate) incarnation: String,
+    /// When the trail begins that the account may read.
+    pub(crate) trail_begins_at_ms: i64,
     pub(crate) revoked_before_s: i64,
 }
 
@@ -117,12 +121,16 @@ impl Directory {
         let state = match self.table().identity::<AccountRecord>(account, "").await? {
             Some(Stored { record, .. }) => AccountState {
                 active: record.status == AccountStatus::Active,
+                incarnation: record.incarnation,
+                trail_begins_at_ms: record.trail_begins_at_ms,
                 revoked_before_s: record.revoked_before_s,
             },
-            None if self.is_operator(account) => AccountState { active: true, revoked_before_s: 0 },
+            None if self.is_operator(account) => {
+                AccountState { active: true, incarnation: String::new(), trail_begins_at_ms: 0, revoked_before_s: 0 }
+            }
             None => return Ok(None),
         };
-        self.accounts.put(account.clone(), state, read);
+        self.accounts.put(account.clone(), state.clone(), read);
         Ok(Some(state))
     }
 

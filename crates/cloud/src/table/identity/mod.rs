@@ -15,7 +15,7 @@ use aws_sdk_dynamodb::types::{Delete, DeleteRequest, Put, TransactWriteItem, Wri
 use ironwharf_model::{AccountId, Error, Result};
 
 use super::attributes::{self, Build, Item, Read, string};
-use super::key::{IdentityKind, Key, identity_partition};
+use super::key::{IdentityKind, Key, identity_partition, registry_partition, template_partition};
 use super::listings::Page;
 use super::{Table, Transaction, service_error};
 
@@ -195,15 +195,25 @@ impl Table {
 
     /// Removes all that is kept of an account, but for the account itself.
     pub async fn remove_identities(&self, account: &AccountId) -> Result<()> {
-        let partition = identity_partition(account);
-        let own = IdentityKind::Account.prefix();
+        self.remove_partition(&identity_partition(account), Some(IdentityKind::Account.prefix())).await
+    }
+
+    /// Removes what is kept of an account's registry as a whole: its policy, its
+    /// settings, the principals whose pulls do not count, its templates.
+    pub async fn remove_registry(&self, account: &AccountId) -> Result<()> {
+        self.remove_partition(&registry_partition(account), None).await?;
+        self.remove_partition(&template_partition(account), None).await
+    }
+
+    /// Removes the items of a partition, but for the one with the sort key `kept`.
+    async fn remove_partition(&self, partition: &str, kept: Option<&str>) -> Result<()> {
         let mut after: Option<String> = None;
         loop {
-            let page = self.query_sorted(&partition, "", after.as_deref(), 25, Some("pk, sk")).await?;
+            let page = self.query_sorted(partition, "", after.as_deref(), 25, Some("pk, sk")).await?;
             let mut requests = Vec::with_capacity(page.items.len());
             for item in page.items {
                 let sort = item.read_string("sk")?.to_owned();
-                if sort != own {
+                if kept != Some(sort.as_str()) {
                     let delete = DeleteRequest::builder().set_key(Some(item)).build().map_err(Error::internal)?;
                     requests.push(WriteRequest::builder().delete_request(delete).build());
                 }

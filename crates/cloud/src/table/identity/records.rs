@@ -35,6 +35,14 @@ pub struct AccountRecord {
     pub name: String,
     /// When it was created, in epoch seconds.
     pub created_at_s: i64,
+    /// Tells it from an earlier account of the same id: random, given at
+    /// creation. What was issued to the earlier one says another.
+    #[serde(default)]
+    pub incarnation: String,
+    /// Events before this are of an earlier account of the same id and none of
+    /// its business; in milliseconds since the epoch.
+    #[serde(default)]
+    pub trail_begins_at_ms: i64,
     /// Whether it may be used.
     pub status: AccountStatus,
     /// The access keys of its root.
@@ -123,6 +131,10 @@ pub struct RoleRecord {
     pub description: Option<String>,
     /// Who may assume it: a policy.
     pub trust_policy: String,
+    /// The unique ids of the users and roles that the trust policy names, by the
+    /// ARNs in it, as they were when it was set.
+    #[serde(default)]
+    pub trusted_ids: BTreeMap<String, String>,
     /// How long a session may last, in seconds.
     pub max_session_s: i64,
     /// The policies in it, by name.

@@ -13,6 +13,7 @@ use super::entities::{Uses, uses_of_aws_managed};
 use super::holders::{Holder, time};
 use super::managed_policies::{AWS_CREATED_AT_S, arn_of, count};
 use super::paging::Page;
+use super::trust::shown_trust_policy;
 use super::{Acted, Call, attachments, boundaries, inline_policies, policy_versions, tags};
 use crate::identity::aws_managed::{self, AwsManagedPolicy};
 
@@ -44,7 +45,12 @@ async fn details(
     }
     if wants(EntityType::Role) {
         let roles = page.take::<RoleRecord>(2, "", |_role| true).await?;
-        answer.role_detail_list = Some(roles.into_iter().map(|role| role_detail(account, role)).collect());
+        let mut details = Vec::with_capacity(roles.len());
+        for role in roles {
+            let trust_policy = shown_trust_policy(call.table(), &role).await?;
+            details.push(role_detail(account, role, &trust_policy));
+        }
+        answer.role_detail_list = Some(details);
     }
     let mut policies = Vec::new();
     if wants(EntityType::LocalManagedPolicy) {
@@ -88,11 +94,11 @@ fn group_detail(account: &AccountId, group: GroupRecord) -> GroupDetail {
     }
 }
 
-fn role_detail(account: &AccountId, role: RoleRecord) -> RoleDetail {
+fn role_detail(account: &AccountId, role: RoleRecord, trust_policy: &str) -> RoleDetail {
     RoleDetail {
         arn: Some(role.arn(account)),
         create_date: Some(time(role.created_at_s)),
-        assume_role_policy_document: Some(percent_encode_document(&role.trust_policy)),
+        assume_role_policy_document: Some(percent_encode_document(trust_policy)),
         instance_profile_list: Some(Vec::new()),
         role_policy_list: Some(inline_policies::details(&role)),
         attached_managed_policies: Some(attachments::listed(&role, None)),

@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 
 use ironwharf_cloud::table::identity::{Change, RoleRecord};
+use ironwharf_model::Result;
 use ironwharf_model::principal::iam_arn;
-use ironwharf_model::{AccountId, Result};
 use ironwharf_wire::iam::shapes::{
     CreateRoleRequest, CreateRoleResponse, DeleteRoleRequest, GetRoleRequest, GetRoleResponse, ListRolesRequest,
     ListRolesResponse, Role, UpdateAssumeRolePolicyRequest, UpdateRoleDescriptionRequest,
@@ -15,7 +15,7 @@ use ironwharf_wire::query::percent_encode_document;
 
 use super::holders::{Holder, already_exists, check_no_policies, is_under, path_or_root, time};
 use super::paging::Page;
-use super::trust::check_trust_policy;
+use super::trust::{check_trust_policy, shown_trust_policy};
 use super::{Acted, Call, boundaries, tags};
 use crate::identity::unique_id::{IdKind, unique_id};
 
@@ -34,13 +34,14 @@ operation! {
 }
 
 async fn create(call: &Call<'_>, input: CreateRoleRequest) -> Result<CreateRoleResponse> {
-    let role = RoleRecord {
+    let mut role = RoleRecord {
         name: input.role_name,
         path: path_or_root(input.path),
         id: unique_id(IdKind::Role),
         created_at_s: call.now_s(),
         description: input.description,
         trust_policy: input.assume_role_policy_document,
+        trusted_ids: BTreeMap::new(),
         max_session_s: input.max_session_duration.map_or(DEFAULT_SESSION_S, i64::from),
         inline_policies: BTreeMap::new(),
         attached_policies: Vec::new(),
@@ -52,7 +53,7 @@ async fn create(call: &Call<'_>, input: CreateRoleRequest) -> Result<CreateRoleR
         let acted = Acted::on(role.arn(call.account())).with_request_tags(Some(role.tags.clone()));
         call.require(OperationName::TagRole, acted).await?;
     }
-    check_trust_policy(call, &role.trust_policy).await?;
+    role.trusted_ids = check_trust_policy(call, &role.trust_policy).await?;
     if call.table().identity::<RoleRecord>(call.account(), &role.name).await?.is_some() {
         return Err(already_exists::<RoleRecord>(&role.name));
     }
@@ -61,7 +62,7 @@ async fn create(call: &Call<'_>, input: CreateRoleRequest) -> Result<CreateRoleR
         changes.extend(boundaries::used(call, arn).await?);
     }
     call.write(changes).await?;
-    Ok(CreateRoleResponse { role: described(call.account(), &role) })
+    Ok(CreateRoleResponse { role: described(call, &role).await? })
 }
 
 operation! {
@@ -69,7 +70,7 @@ operation! {
     on |names, input| names.holder::<RoleRecord>(&input.role_name).await;
     run |call, input| {
         let role = call.holder::<RoleRecord>(&input.role_name).await?.record;
-        Ok(GetRoleResponse { role: described(call.account(), &role) })
+        Ok(GetRoleResponse { role: described(call, &role).await? })
     };
 }
 
@@ -82,7 +83,11 @@ operation! {
         let mut page = Page::open(call, Self::NAME, selection, input.max_items, input.marker.as_deref()).await?;
         let roles = page.take::<RoleRecord>(0, "", |role| is_under(&role.path, prefix)).await?;
         let (is_truncated, marker) = page.end().await?;
-        let roles = roles.iter().map(|role| listed(call.account(), role)).collect();
+        let mut shown = Vec::with_capacity(roles.len());
+        for role in &roles {
+            shown.push(listed(call, role).await?);
+        }
+        let roles = shown;
         Ok(ListRolesResponse { roles, is_truncated, marker })
     };
 }
@@ -107,7 +112,7 @@ operation! {
         let stored = call.holder::<RoleRecord>(&input.role_name).await?;
         let role = RoleRecord { description: Some(input.description), ..stored.record.clone() };
         call.replace(&stored, &role).await?;
-        Ok(UpdateRoleDescriptionResponse { role: Some(described(call.account(), &role)) })
+        Ok(UpdateRoleDescriptionResponse { role: Some(described(call, &role).await?) })
     };
 }
 
@@ -116,8 +121,8 @@ operation! {
     on |names, input| names.holder::<RoleRecord>(&input.role_name).await;
     run |call, input| {
         let stored = call.holder::<RoleRecord>(&input.role_name).await?;
-        check_trust_policy(call, &input.policy_document).await?;
-        let role = RoleRecord { trust_policy: input.policy_document, ..stored.record.clone() };
+        let trusted_ids = check_trust_policy(call, &input.policy_document).await?;
+        let role = RoleRecord { trust_policy: input.policy_document, trusted_ids, ..stored.record.clone() };
         call.replace(&stored, &role).await?;
         Ok(Empty {})
     };
@@ -139,25 +144,26 @@ operation! {
 }
 
 /// A role as `GetRole` shows it.
-fn described(account: &AccountId, role: &RoleRecord) -> Role {
-    Role {
+async fn described(call: &Call<'_>, role: &RoleRecord) -> Result<Role> {
+    Ok(Role {
         permissions_boundary: boundaries::shape(role.boundary.as_deref()),
         tags: tags::shape(&role.tags),
-        ..listed(account, role)
-    }
+        ..listed(call, role).await?
+    })
 }
 
 /// A role as listings show it.
-fn listed(account: &AccountId, role: &RoleRecord) -> Role {
-    Role {
+async fn listed(call: &Call<'_>, role: &RoleRecord) -> Result<Role> {
+    let trust_policy = shown_trust_policy(call.table(), role).await?;
+    Ok(Role {
         path: role.path.clone(),
         role_name: role.name.clone(),
         role_id: role.id.clone(),
-        arn: role.arn(account),
+        arn: role.arn(call.account()),
         create_date: time(role.created_at_s),
-        assume_role_policy_document: Some(percent_encode_document(&role.trust_policy)),
+        assume_role_policy_document: Some(percent_encode_document(&trust_policy)),
         description: role.description.clone(),
         max_session_duration: i32::try_from(role.max_session_s).ok(),
         ..Role::default()
-    }
+    })
 }

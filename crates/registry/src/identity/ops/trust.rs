@@ -3,62 +3,110 @@
 //! Invariant: a role never trusts all tokens of an issuer that signs tokens for
 //! everybody.
 
+use std::collections::BTreeMap;
+
+use ironwharf_cloud::Table;
 use ironwharf_cloud::table::identity::{RoleRecord, UserRecord};
 use ironwharf_model::error::quoted;
-use ironwharf_model::{Error, Result};
+use ironwharf_model::{AccountId, Error, Result};
 use ironwharf_policy::iam::{Policy, PolicyKind};
 use serde_json::Value;
 
 use super::Call;
 use super::documents::{STORED_BYTES, characters, check, quota};
 use super::holders::Holder;
+use crate::identity::shared_issuers::SharedIssuer;
 
 /// How many characters a trust policy may have, white space apart.
 const MAX_CHARACTERS: usize = 2_048;
 
-/// Issuers whose tokens strangers get as well. Only the claims tell whose a
-/// token is.
-const SHARED_ISSUERS: [&str; 5] = [
-    "accounts.google.com",
-    "agent.buildkite.com",
-    "app.terraform.io",
-    "gitlab.com",
-    "token.actions.githubusercontent.com",
-];
-
-/// The start of more of them: each organization has an issuer of its own here,
-/// and shares it with all its projects.
-const SHARED_ISSUER_PREFIX: &str = "oidc.circleci.com/";
-
-/// Checks the trust policy of a role.
-pub(super) async fn check_trust_policy(call: &Call<'_>, document: &str) -> Result<()> {
+/// Checks the trust policy of a role; the unique ids of the users and roles that
+/// it names. A user or role that is made again under the same name is another
+/// one, and not trusted.
+pub(super) async fn check_trust_policy(call: &Call<'_>, document: &str) -> Result<BTreeMap<String, String>> {
     let policy = check(document, PolicyKind::Trust)?;
     if characters(document) > MAX_CHARACTERS || document.len() > STORED_BYTES {
         return Err(quota("ACLSizePerRole", MAX_CHARACTERS));
     }
     check_issuers(&policy)?;
+    let mut ids = BTreeMap::new();
     for principal in principals(document, "AWS") {
-        if !may_be_there(call, &principal).await? {
+        let Some(named) = Named::parse(&principal) else { continue };
+        let id = named.id(call.table()).await?.ok_or_else(|| {
             let message = format!("Invalid principal in policy: \"AWS\":\"{}\"", quoted(&principal));
-            return Err(Error::MalformedPolicyDocument { message });
+            Error::MalformedPolicyDocument { message }
+        })?;
+        ids.insert(principal, id);
+    }
+    Ok(ids)
+}
+
+/// The trust policy as it is shown: in the place of a user or role that is gone
+/// there is its unique id.
+pub(super) async fn shown_trust_policy(table: &Table, role: &RoleRecord) -> Result<String> {
+    let mut gone = BTreeMap::new();
+    for (arn, id) in &role.trusted_ids {
+        let Some(named) = Named::parse(arn) else { continue };
+        if named.id(table).await?.as_ref() != Some(id) {
+            gone.insert(arn, id);
         }
     }
-    Ok(())
+    // Only an ARN as a whole is between quotation marks, and it needs no escapes.
+    Ok(gone
+        .into_iter()
+        .fold(role.trust_policy.clone(), |text, (arn, id)| text.replace(&format!("\"{arn}\""), &format!("\"{id}\""))))
+}
+
+/// A user or role that a policy names; that of a session for the session.
+enum Named<'a> {
+    User { account: AccountId, name: &'a str, arn: &'a str },
+    Role { account: AccountId, name: &'a str, arn: Option<&'a str> },
+}
+
+impl<'a> Named<'a> {
+    /// Reads an ARN; `None` for what has no unique id.
+    fn parse(arn: &'a str) -> Option<Self> {
+        let rest = arn.strip_prefix("arn:aws:")?;
+        let (service, rest) = rest.split_once("::")?;
+        let (account, resource) = rest.split_once(':')?;
+        let account = AccountId::parse(account).ok()?;
+        let (kind, rest) = resource.split_once('/')?;
+        let name = rest.rsplit('/').next().unwrap_or(rest);
+        match (service, kind) {
+            ("iam", "user") => Some(Self::User { account, name, arn }),
+            ("iam", "role") => Some(Self::Role { account, name, arn: Some(arn) }),
+            ("sts", "assumed-role") => Some(Self::Role { account, name: rest.split_once('/')?.0, arn: None }),
+            _ => None,
+        }
+    }
+
+    /// Its unique id, if it is there now.
+    async fn id(&self, table: &Table) -> Result<Option<String>> {
+        Ok(match self {
+            Self::User { account, name, arn } => {
+                let stored = table.identity::<UserRecord>(account, name).await?;
+                stored.map(|stored| stored.record).filter(|user| user.arn(account) == *arn).map(|user| user.id)
+            }
+            Self::Role { account, name, arn } => {
+                let stored = table.identity::<RoleRecord>(account, name).await?.map(|stored| stored.record);
+                let is_meant =
+                    |role: &RoleRecord| arn.map_or_else(|| role.name == *name, |arn| role.arn(account) == arn);
+                stored.filter(is_meant).map(|role| role.id)
+            }
+        })
+    }
 }
 
 fn check_issuers(policy: &Policy) -> Result<()> {
     for provider in principals(policy.text(), "Federated") {
         let issuer = provider.split_once(":oidc-provider/").map_or(provider.as_str(), |(_, issuer)| issuer);
-        let folded = issuer.to_lowercase();
-        let is_shared = SHARED_ISSUERS.contains(&folded.as_str()) || folded.starts_with(SHARED_ISSUER_PREFIX);
-        if !is_shared {
-            continue;
-        }
-        if let Some(index) = policy.web_identity_statements_without(&provider, &format!("{issuer}:sub")) {
-            let issuer = quoted(issuer);
+        let Some(shared) = SharedIssuer::of(issuer) else { continue };
+        if let Some(index) = shared.open_statement(policy, &provider, issuer) {
+            let (issuer, claim) = (quoted(issuer), shared.claim());
             let message = format!(
                 "Statement[{index}]: the issuer {issuer} signs tokens for everybody, so there must be a condition on \
-                 {issuer}:sub that says whose tokens are trusted"
+                 {issuer}:{claim} that says whose tokens are trusted{}",
+                shared.advice()
             );
             return Err(Error::MalformedPolicyDocument { message });
         }
@@ -79,26 +127,6 @@ fn each(value: &Value) -> Vec<&Value> {
     value.as_array().map_or_else(|| vec![value], |list| list.iter().collect())
 }
 
-/// Whether a principal can be meant: a user or role of the own account has to
-/// be there, of others nobody is told.
-async fn may_be_there(call: &Call<'_>, principal: &str) -> Result<bool> {
-    let own = format!("arn:aws:iam::{}:", call.account());
-    let Some(resource) = principal.strip_prefix(&own) else { return Ok(true) };
-    let name = resource.rsplit('/').next().unwrap_or_default();
-    if resource.starts_with("user/") {
-        return is_there::<UserRecord>(call, principal, name).await;
-    }
-    if resource.starts_with("role/") {
-        return is_there::<RoleRecord>(call, principal, name).await;
-    }
-    Ok(true)
-}
-
-async fn is_there<H: Holder>(call: &Call<'_>, arn: &str, name: &str) -> Result<bool> {
-    let stored = call.table().identity::<H>(call.account(), name).await?;
-    Ok(stored.is_some_and(|stored| stored.record.arn(call.account()) == arn))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -115,12 +143,12 @@ mod tests {
     fn a_shared_issuer_needs_a_condition_on_the_subject() {
         let arn = |issuer: &str| format!("arn:aws:iam::123456789012:oidc-provider/{issuer}");
         let on = |key: &str| format!(r#","Condition":{{"StringLike":{{"{key}":"repo:acme/*"}}}}"#);
-        let issuers = SHARED_ISSUERS.iter().map(ToString::to_string).chain(["oidc.circleci.com/org/x".to_owned()]);
-        for issuer in issuers {
-            assert!(checked(&arn(&issuer), "").is_err(), "{issuer}");
-            assert!(checked(&arn(&issuer), &on(&format!("{issuer}:aud"))).is_err(), "{issuer}");
-            assert!(checked(&arn(&issuer), &on(&format!("{issuer}:sub"))).is_ok(), "{issuer}");
+        for issuer in ["agent.buildkite.com", "token.actions.githubusercontent.com", "oidc.circleci.com/org/x"] {
+            assert!(checked(&arn(issuer), "").is_err(), "{issuer}");
+            assert!(checked(&arn(issuer), &on(&format!("{issuer}:aud"))).is_err(), "{issuer}");
         }
+        let github = "token.actions.githubusercontent.com";
+        assert!(checked(&arn(github), &on(&format!("{github}:sub"))).is_ok());
         assert!(checked("accounts.google.com", "").is_err());
         assert!(checked(&arn("oidc.eks.eu-west-1.amazonaws.com/id/X"), "").is_ok());
     }

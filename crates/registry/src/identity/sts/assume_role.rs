@@ -1,10 +1,10 @@
 //! `AssumeRole`.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use ironwharf_cloud::table::identity::RoleRecord;
 use ironwharf_model::{AccountId, Error, Principal, PrincipalKind, Result};
-use ironwharf_policy::iam::{Attached, Context, Policies, Policy, PolicyKind, Request, decide_trust};
+use ironwharf_policy::iam::{Attached, Context, Decision, Policies, Policy, PolicyKind, Request, decide_trust};
 use ironwharf_wire::seal::Bearer;
 use ironwharf_wire::sts::shapes::{AssumeRoleRequest, AssumeRoleResponse, PolicyDescriptorType, Tag};
 use ironwharf_wire::sts::{OperationName, decode, response_xml};
@@ -22,11 +22,21 @@ const MAX_CHAINED_SECONDS: i64 = 3600;
 /// The largest session policy, in characters.
 const MAX_POLICY_CHARACTERS: usize = 2_048;
 
+/// How many managed policies can narrow a session.
+const MAX_POLICY_ARNS: usize = 10;
+
 /// The role an ARN names.
 pub(super) struct RoleName<'a> {
     pub(super) account: AccountId,
     pub(super) path: &'a str,
     pub(super) name: &'a str,
+}
+
+/// A role that is there.
+pub(super) struct Found {
+    pub(super) role: RoleRecord,
+    /// Of its account.
+    pub(super) account_incarnation: String,
 }
 
 impl<'a> RoleName<'a> {
@@ -43,12 +53,13 @@ impl<'a> RoleName<'a> {
             .ok_or_else(|| Error::Validation { message: format!("{} is invalid", ironwharf_model::error::quoted(arn)) })
     }
 
-    /// The role, if it is there under this path.
-    pub(super) async fn find(&self, directory: &Directory) -> Result<Option<RoleRecord>> {
-        let active = directory.account(&self.account).await?.is_some_and(|account| account.active);
+    /// The role, if it is there under this path, in an account that may be used.
+    pub(super) async fn find(&self, directory: &Directory) -> Result<Option<Found>> {
+        let account = directory.account(&self.account).await?.filter(|account| account.active);
         let stored = directory.table().identity::<RoleRecord>(&self.account, self.name).await?;
         let role = stored.map(|stored| stored.record);
-        Ok(role.filter(|role| active && role.path == self.path && role.name == self.name))
+        let role = role.filter(|role| role.path == self.path && role.name == self.name);
+        Ok(role.zip(account).map(|(role, account)| Found { role, account_incarnation: account.incarnation }))
     }
 }
 
@@ -73,22 +84,34 @@ pub(super) async fn answer(call: &Call<'_>) -> Result<String> {
         return Err(Error::Validation { message });
     }
     let name = RoleName::parse(&input.role_arn)?;
-    // Whether a role is there is nobody's business who may not assume it.
-    let not_trusted = "because no role trust policy allows the sts:AssumeRole action";
-    let role = name.find(call.directory).await?.ok_or_else(|| denied("sts:AssumeRole", not_trusted))?;
+    // All that can be wrong with the request itself is said before the role is
+    // looked for: whether it is there is nobody's business who may not assume it.
     let tags = tags(caller, input.tags.as_deref().unwrap_or_default())?;
-    check_trust(call, &input, &name, &role, &tags)?;
-    let seconds =
-        duration(input.duration_seconds, &role, matches!(caller.principal.kind, PrincipalKind::Session { .. }))?;
+    check_transitive(&tags, input.transitive_tag_keys.as_deref().unwrap_or_default())?;
+    check_session_policies(input.policy.as_deref(), input.policy_arns.as_deref())?;
+    let is_chained = matches!(caller.principal.kind, PrincipalKind::Session { .. });
+    let seconds = requested_duration(input.duration_seconds, is_chained)?;
+    let found = name.find(call.directory).await?;
+    let trusted = match &found {
+        Some(found) => check_trust(call, &input, &name, &found.role, &tags)?,
+        None => Trusted::No,
+    };
+    let Some(Found { role, account_incarnation }) = found.filter(|_| trusted == Trusted::Yes) else {
+        return Err(denied("sts:AssumeRole", &refusal(caller, &input.role_arn, &name, &tags)?));
+    };
+    check_duration(seconds, &role)?;
     let mut transitive = caller.bearer.transitive_tags.clone();
     transitive.extend(input.transitive_tag_keys.unwrap_or_default());
+    for key in &mut transitive {
+        *key = key.to_lowercase();
+    }
     transitive.sort_unstable();
     transitive.dedup();
     let bearer = Bearer {
         tags: inherited(caller, tags),
         transitive_tags: transitive,
         session_policies: session_policies(call.directory, &name.account, input.policy, input.policy_arns).await?,
-        ..Bearer::new(session_of(&name.account, &role, &input.role_session_name), caller.now_s())
+        ..Bearer::new(session_of(&name.account, &role, &input.role_session_name), account_incarnation, caller.now_s())
     };
     let output = AssumeRoleResponse {
         assumed_role_user: session::assumed_role_user(&bearer),
@@ -110,58 +133,85 @@ pub(super) fn session_of(account: &AccountId, role: &RoleRecord, session: &str) 
     Principal { account: account.clone(), kind, access_key_id: session::new_key_id(account) }
 }
 
-/// How long the session lasts.
-pub(super) fn duration(seconds: Option<i32>, role: &RoleRecord, chained: bool) -> Result<i64> {
-    let invalid = |message: &str| Error::Validation { message: message.to_owned() };
+/// How long the session is to last, of what was asked for.
+pub(super) fn requested_duration(seconds: Option<i32>, chained: bool) -> Result<i64> {
     let seconds = seconds.map_or(DEFAULT_SECONDS, i64::from);
     if chained && seconds > MAX_CHAINED_SECONDS {
-        return Err(invalid(
-            "The requested DurationSeconds exceeds the 1 hour session limit for roles assumed by role chaining",
-        ));
-    }
-    if seconds > role.max_session_s {
-        return Err(invalid("The requested DurationSeconds exceeds the MaxSessionDuration set for this role."));
+        let message =
+            "The requested DurationSeconds exceeds the 1 hour session limit for roles assumed by role chaining";
+        return Err(Error::Validation { message: message.to_owned() });
     }
     Ok(seconds)
 }
 
-/// The session tags of the request. A tag that the caller's own session has to
+/// Refuses sessions that last longer than those of the role may.
+pub(super) fn check_duration(seconds: i64, role: &RoleRecord) -> Result<()> {
+    if seconds > role.max_session_s {
+        let message = "The requested DurationSeconds exceeds the MaxSessionDuration set for this role.";
+        return Err(Error::Validation { message: message.to_owned() });
+    }
+    Ok(())
+}
+
+/// The session tags of the request. Keys are the same in any case of letters
+/// (IAM User Guide: Rules for tagging in IAM and AWS STS). A tag that the caller's own session has to
 /// pass on cannot be given another value.
 fn tags(caller: &Caller, given: &[Tag]) -> Result<BTreeMap<String, String>> {
     let invalid = |message: String| Error::Validation { message };
-    let mut tags = BTreeMap::new();
+    let (mut tags, mut seen) = (BTreeMap::new(), BTreeSet::new());
     for Tag { key, value } in given {
         let shown = ironwharf_model::error::quoted(key);
         if key.to_ascii_lowercase().starts_with("aws:") {
             return Err(invalid(format!("The tag key {shown} starts with aws:, which is reserved")));
         }
-        if caller.bearer.transitive_tags.contains(key) {
+        let folded = key.to_lowercase();
+        if caller.bearer.transitive_tags.iter().any(|passed_on| passed_on.to_lowercase() == folded) {
             return Err(invalid(format!("The tag {shown} comes from the calling session and cannot be set again")));
         }
-        if tags.insert(key.clone(), value.clone()).is_some() {
-            return Err(invalid(format!("The tag key {shown} is given twice")));
+        if !seen.insert(folded) {
+            let message = "Duplicate tag keys found. Please note that Tag keys are case insensitive.";
+            return Err(invalid(message.to_owned()));
         }
+        tags.insert(key.clone(), value.clone());
     }
     Ok(tags)
 }
 
+/// Refuses keys to pass on that no tag of the request has.
+fn check_transitive(tags: &BTreeMap<String, String>, keys: &[String]) -> Result<()> {
+    let given: BTreeSet<String> = tags.keys().map(|key| key.to_lowercase()).collect();
+    let Some(key) = keys.iter().find(|key| !given.contains(&key.to_lowercase())) else { return Ok(()) };
+    let shown = ironwharf_model::error::quoted(key);
+    let message = format!("The specified transitive tag key {shown} must be included in the requested tags");
+    Err(Error::Validation { message })
+}
+
 fn inherited(caller: &Caller, mut tags: BTreeMap<String, String>) -> BTreeMap<String, String> {
-    for key in &caller.bearer.transitive_tags {
-        if let Some(value) = caller.bearer.tags.get(key) {
-            tags.insert(key.clone(), value.clone());
-        }
-    }
+    let passed_on: BTreeSet<String> = caller.bearer.transitive_tags.iter().map(|key| key.to_lowercase()).collect();
+    let given = caller.bearer.tags.iter().filter(|(key, _)| passed_on.contains(&key.to_lowercase()));
+    tags.extend(given.map(|(key, value)| (key.clone(), value.clone())));
     tags
 }
 
-/// Refuses callers that the role does not trust, or that may not assume it.
+/// Whether a role trusts a caller who may assume it.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Trusted {
+    Yes,
+    No,
+}
+
+/// Decides over the caller's policies and the role's trust policy.
+///
+/// # Errors
+/// [`Error::AccessDenied`] to a caller who may assume the role and may not give
+/// the session tags: to that one the role is no secret.
 fn check_trust(
     call: &Call<'_>,
     input: &AssumeRoleRequest,
     name: &RoleName<'_>,
     role: &RoleRecord,
     tags: &BTreeMap<String, String>,
-) -> Result<()> {
+) -> Result<Trusted> {
     let caller = &call.caller;
     let trust = Policy::parse(&role.trust_policy, PolicyKind::Trust).map_err(Error::internal)?;
     let resource = Resource::Identity { account: name.account.clone(), arn: input.role_arn.clone() };
@@ -173,25 +223,62 @@ fn check_trust(
     if let Some(transitive) = &input.transitive_tag_keys {
         context.insert_list("sts:TransitiveTagKeys", transitive.iter().cloned());
     }
-    decide_for(caller, "sts:AssumeRole", &resource, name, &context, &trust)?;
-    if !tags.is_empty() {
-        decide_for(caller, "sts:TagSession", &resource, name, &context, &trust)?;
+    if !decide_for(caller, "sts:AssumeRole", &input.role_arn, name, &context, (&trust, &role.trusted_ids)).is_allowed()
+    {
+        return Ok(Trusted::No);
     }
-    Ok(())
+    if !tags.is_empty() {
+        let decision =
+            decide_for(caller, "sts:TagSession", &input.role_arn, name, &context, (&trust, &role.trusted_ids));
+        if !decision.is_allowed() {
+            return Err(Error::AccessDenied {
+                principal: caller.principal.arn(),
+                action: "sts:TagSession".to_owned(),
+                resource: input.role_arn.clone(),
+                reason: decision.reason.to_string(),
+            });
+        }
+    }
+    Ok(Trusted::Yes)
 }
 
+/// Why a caller may not assume a role, as far as the caller's own side tells: the
+/// same for a role that is not there and for one that does not trust the caller.
+fn refusal(caller: &Caller, role_arn: &str, name: &RoleName<'_>, tags: &BTreeMap<String, String>) -> Result<String> {
+    // A role without tags that leaves it to the caller's account.
+    let statement = format!(
+        r#"{{"Effect":"Allow","Principal":{{"AWS":"{}"}},"Action":"sts:AssumeRole"}}"#,
+        caller.principal.account
+    );
+    let trust = format!(r#"{{"Version":"2012-10-17","Statement":{statement}}}"#);
+    let trust = Policy::parse(&trust, PolicyKind::Trust).map_err(Error::internal)?;
+    let resource = Resource::Identity { account: name.account.clone(), arn: role_arn.to_owned() };
+    let request_tags = (!tags.is_empty()).then(|| tags.clone());
+    let details = Details { request_tags, ..Details::default() };
+    let context = authorize::context(caller, &resource, &details, &BTreeMap::new());
+    let decision = decide_for(caller, "sts:AssumeRole", role_arn, name, &context, (&trust, &BTreeMap::new()));
+    if decision.is_allowed() {
+        return Ok("because no role trust policy allows the sts:AssumeRole action".to_owned());
+    }
+    Ok(decision.reason.to_string())
+}
+
+/// `trust` is a trust policy with the unique ids of whom it names.
 fn decide_for(
     caller: &Caller,
     action: &str,
-    resource: &Resource,
+    role_arn: &str,
     role: &RoleName<'_>,
     context: &Context,
-    trust: &Policy,
-) -> Result<()> {
-    let Resource::Identity { arn: role_arn, .. } = resource else {
-        return Err(Error::internal("a role is no part of a registry"));
+    (trust, trusted_ids): (&Policy, &BTreeMap<String, String>),
+) -> Decision {
+    // Whoever has the name of somebody else who was trusted is known by the own
+    // unique id, which no policy names.
+    let known_by = |arn: String| match (trusted_ids.get(&arn), caller.principal.kind.unique_id()) {
+        (Some(trusted), Some(own)) if trusted != own => own.to_owned(),
+        _ => arn,
     };
-    let (arn, issuer) = (caller.principal.arn(), caller.principal.issuer_arn());
+    let (arn, issuer) = (known_by(caller.principal.arn()), known_by(caller.principal.issuer_arn()));
     let request = Request {
         requester: authorize::requester(caller, &arn, &issuer),
         action,
@@ -203,20 +290,26 @@ fn decide_for(
     let session: Vec<Attached<'_>> = caller.session_policies.iter().map(|named| named.attached()).collect();
     let boundary = caller.grants.boundary.as_ref().map(|named| named.attached());
     let policies = Policies { identity: &identity, boundary, session: &session, ..Policies::default() };
-    let decision = decide_trust(&request, &policies, Attached { id: "TrustPolicy", policy: trust });
-    if decision.is_allowed() {
-        return Ok(());
-    }
-    Err(Error::AccessDenied {
-        principal: arn,
-        action: action.to_owned(),
-        resource: role_arn.clone(),
-        reason: decision.reason.to_string(),
-    })
+    decide_trust(&request, &policies, Attached { id: "TrustPolicy", policy: trust })
 }
 
-/// The policies that narrow a session: the text of the inline one, the ARNs of
-/// the managed ones.
+/// Refuses policies for a session that could not be anybody's.
+pub(super) fn check_session_policies(inline: Option<&str>, managed: Option<&[PolicyDescriptorType]>) -> Result<()> {
+    if managed.is_some_and(|managed| managed.len() > MAX_POLICY_ARNS) {
+        let message = format!("PolicyArns must have at most {MAX_POLICY_ARNS} policies");
+        return Err(Error::Validation { message });
+    }
+    let Some(text) = inline else { return Ok(()) };
+    if text.chars().count() > MAX_POLICY_CHARACTERS {
+        let message = format!("The session policy must have at most {MAX_POLICY_CHARACTERS} characters");
+        return Err(Error::PackedPolicyTooLarge { message });
+    }
+    let parsed = Policy::parse(text, PolicyKind::Identity);
+    parsed.map(drop).map_err(|error| Error::MalformedPolicyDocument { message: error.to_string() })
+}
+
+/// The policies that narrow a session, which have been checked: the text of the
+/// inline one, the ARNs of the managed ones.
 pub(super) async fn session_policies(
     directory: &Directory,
     account: &AccountId,
@@ -225,14 +318,7 @@ pub(super) async fn session_policies(
 ) -> Result<Vec<String>> {
     let malformed = |message: String| Error::MalformedPolicyDocument { message };
     let mut texts = Vec::new();
-    if let Some(text) = inline {
-        if text.chars().count() > MAX_POLICY_CHARACTERS {
-            let message = format!("The session policy must have at most {MAX_POLICY_CHARACTERS} characters");
-            return Err(Error::PackedPolicyTooLarge { message });
-        }
-        Policy::parse(&text, PolicyKind::Identity).map_err(|error| malformed(error.to_string()))?;
-        texts.push(compact(&text));
-    }
+    texts.extend(inline.as_deref().map(compact));
     for arn in managed.unwrap_or_default().into_iter().filter_map(|descriptor| descriptor.arn) {
         if directory.managed_policy(account, &arn).await?.is_none() {
             let shown = ironwharf_model::error::quoted(&arn);

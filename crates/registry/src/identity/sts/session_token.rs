@@ -50,7 +50,11 @@ pub(super) async fn answer(call: &Call<'_>) -> Result<String> {
     }
     let access_key_id = session::new_key_id(&caller.principal.account);
     let principal = Principal { access_key_id, ..caller.principal.clone() };
-    let credentials = session::issue(call.directory, Bearer::new(principal, caller.now_s()), seconds).await?;
+    let bearer = Bearer {
+        source_key: Some(caller.principal.access_key_id.clone()),
+        ..Bearer::new(principal, caller.bearer.account_incarnation.clone(), caller.now_s())
+    };
+    let credentials = session::issue(call.directory, bearer, seconds).await?;
     let output = GetSessionTokenResponse { credentials: Some(credentials), ..GetSessionTokenResponse::default() };
     response_xml(NAME, &output, call.request_id)
 }

@@ -20,7 +20,9 @@ use ironwharf_wire::sts::shapes::{AssumeRoleWithWebIdentityRequest, AssumeRoleWi
 use ironwharf_wire::sts::{OperationName, decode, response_xml};
 use time::OffsetDateTime;
 
-use super::assume_role::{RoleName, duration, session_of, session_policies};
+use super::assume_role::{
+    Found, RoleName, check_duration, check_session_policies, requested_duration, session_of, session_policies,
+};
 use super::session;
 use crate::app::App;
 use crate::authenticate::Origin;
@@ -48,16 +50,23 @@ pub(crate) async fn answer(app: &App, parts: &Parts, form: &Form, request_id: &s
         let message = "ProviderId is for OAuth 2.0 access tokens, which are not accepted".to_owned();
         return Err(Error::Validation { message });
     }
+    check_session_policies(input.policy.as_deref(), input.policy_arns.as_deref())?;
+    let seconds = requested_duration(input.duration_seconds, false)?;
     let (now, directory) = (OffsetDateTime::now_utc(), app.directory().await?);
     let name = RoleName::parse(&input.role_arn)?;
     let vouched = vouched(app, &directory, &name, &input.web_identity_token, now.unix_timestamp()).await?;
-    let role = name.find(&directory).await?.ok_or(Error::NotAuthorized { action: ACTION })?;
+    let found = name.find(&directory).await?;
+    let Found { role, account_incarnation } = found.ok_or(Error::NotAuthorized { action: ACTION })?;
     let context = context(app, parts, &name, &role, &vouched, &input.role_session_name, now);
     check_trust(&input.role_arn, &name, &role, &vouched.url, &context)?;
-    let seconds = duration(input.duration_seconds, &role, false)?;
+    check_duration(seconds, &role)?;
     let bearer = Bearer {
         session_policies: session_policies(&directory, &name.account, input.policy, input.policy_arns).await?,
-        ..Bearer::new(session_of(&name.account, &role, &input.role_session_name), now.unix_timestamp())
+        ..Bearer::new(
+            session_of(&name.account, &role, &input.role_session_name),
+            account_incarnation,
+            now.unix_timestamp(),
+        )
     };
     let output = AssumeRoleWithWebIdentityResponse {
         subject_from_web_identity_token: Some(vouched.claims.subject),
