@@ -158,3 +158,61 @@ async fn whoever_proves_nothing_is_named_as_unknown() {
     assert_eq!(found, [("BatchGetImage", "ExpiredTokenException"), ("DeleteRepository", "InvalidSignatureException")]);
     registry.stop().await;
 }
+
+/// The name, code and message of each refusal in a trail.
+async fn refusals(client: &Client) -> Vec<(String, String, String)> {
+    let text = |event: &Value, field: &str| event[field].as_str().unwrap_or_default().to_owned();
+    let refused = events(client, json!({})).await.into_iter().filter(|event| event.get("errorCode").is_some());
+    let mut found: Vec<_> = refused
+        .map(|event| (text(&event, "eventName"), text(&event, "errorCode"), text(&event, "errorMessage")))
+        .collect();
+    found.sort_unstable();
+    found
+}
+
+#[tokio::test]
+async fn refusals_of_input_are_in_the_trail() {
+    let registry = Registry::start().await;
+    let a = registry.client().new_account(A).await;
+    a.iam("CreateUser", &[("UserName", "a b")]).await.expect_query_error(400, "ValidationError");
+    a.iam("ListUsers", &[("MaxItems", "0")]).await.expect_query_error(400, "ValidationError");
+    a.iam("MakeCoffee", &[]).await.expect_query_error(400, "InvalidAction");
+    a.sts("GetAccessKeyInfo", &[("AccessKeyId", "x")]).await.expect_query_error(400, "ValidationError");
+    a.api("CreateRepository", json!({ "repositoryName": "A" })).await;
+    a.api("DeleteRepository", json!({ "repositoryName": 1 })).await;
+    a.api("TagResource", json!({ "resourceArn": "arn:x", "tags": [] })).await;
+    a.api("StartImageScan", json!({})).await.expect_status(501);
+    a.api("MakeCoffee", json!({})).await.expect_status(400);
+    a.lookup_events(json!({ "MaxResults": 51 })).await.expect_status(400);
+    a.oci("PUT", "/v2/UPPER/manifests/latest").send().await.expect_oci_error(400, "NAME_INVALID");
+    a.oci("POST", "/v2/a/../b/blobs/uploads/").send().await.expect_oci_error(400, "NAME_INVALID");
+    a.oci("GET", "/v2/app/tags/list?n=x").send().await.expect_status(400);
+    // That something is not there is an answer to who only looks.
+    a.api("DescribeRepositories", json!({ "repositoryNames": ["app"] })).await.expect_status(400);
+    a.iam("GetUser", &[("UserName", "nobody")]).await.expect_query_error(404, "NoSuchEntity");
+    a.oci("GET", "/v2/app/manifests/latest").send().await.expect_status(404);
+    // It is a refusal of who wants to change it.
+    a.api("DeleteRepository", json!({ "repositoryName": "app" })).await.expect_status(400);
+
+    let found = refusals(&a).await;
+    let short: Vec<(&str, &str)> = found.iter().map(|(name, code, _)| (name.as_str(), code.as_str())).collect();
+    let expected = [
+        ("CreateRepository", "InvalidParameterException"),
+        ("CreateUser", "ValidationError"),
+        ("DeleteRepository", "RepositoryNotFoundException"),
+        ("DeleteRepository", "SerializationException"),
+        ("GetAccessKeyInfo", "ValidationError"),
+        ("InitiateLayerUpload", "InvalidParameterException"),
+        ("ListImages", "InvalidParameterException"),
+        ("ListUsers", "ValidationError"),
+        ("LookupEvents", "ValidationException"),
+        ("MakeCoffee", "InvalidAction"),
+        ("MakeCoffee", "UnknownOperationException"),
+        ("PutImage", "InvalidParameterException"),
+        ("StartImageScan", "UnknownOperationException"),
+        ("TagResource", "InvalidParameterException"),
+    ];
+    assert_eq!(short, expected, "{found:#?}");
+    assert!(found.iter().all(|(_, _, message)| !message.is_empty()), "{found:#?}");
+    registry.stop().await;
+}

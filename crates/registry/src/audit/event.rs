@@ -66,6 +66,13 @@ const MAX_TEXT: usize = 512;
 /// The longest list of a parameter.
 const MAX_LIST: usize = 100;
 
+/// The most members of a parameter, which may not have been checked yet.
+const MAX_MEMBERS: usize = 16;
+
+/// The largest parameters that are kept, in bytes: those of CloudTrail
+/// (CloudTrail User Guide: record contents, `requestParameters`).
+const MAX_PARAMETERS: usize = 100 * 1024;
+
 /// Who did something.
 #[derive(Clone, Debug)]
 pub(crate) enum Actor {
@@ -191,7 +198,8 @@ pub(crate) fn parameters(request: &Value) -> Option<Value> {
         .filter(|(name, value)| PARAMETERS.contains(&name.as_str()) && !value.is_null())
         .map(|(name, value)| (name.clone(), bounded(value)))
         .collect();
-    (!kept.is_empty()).then_some(Value::Object(kept))
+    let kept = Some(Value::Object(kept)).filter(|kept| *kept != json!({}));
+    kept.filter(|kept| kept.to_string().len() <= MAX_PARAMETERS)
 }
 
 /// What of a form may be kept.
@@ -206,7 +214,7 @@ fn bounded(value: &Value) -> Value {
         Value::String(text) => Value::String(cut(text)),
         Value::Array(values) => Value::Array(values.iter().take(MAX_LIST).map(bounded).collect()),
         Value::Object(members) => {
-            Value::Object(members.iter().map(|(name, value)| (name.clone(), bounded(value))).collect())
+            Value::Object(members.iter().take(MAX_MEMBERS).map(|(name, value)| (cut(name), bounded(value))).collect())
         }
         other => other.clone(),
     }
@@ -270,5 +278,8 @@ mod tests {
         let kept = parameters(&long).unwrap();
         assert_eq!(kept["UserName"].as_str().map(str::len), Some(MAX_TEXT));
         assert_eq!(kept["repositoryNames"].as_array().map(Vec::len), Some(MAX_LIST));
+        // What nobody has checked yet is left out when it is larger than an event may be.
+        let huge = json!({ "imageIds": vec![json!({ "imageTag": vec!["x".repeat(500); 100] }); 100] });
+        assert_eq!(parameters(&huge), None);
     }
 }

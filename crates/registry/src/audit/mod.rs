@@ -1,5 +1,6 @@
 //! The audit trail: one event for every call that changes something, and for
-//! every refusal.
+//! every refusal, whether of rights or of input. That something is not there is
+//! no refusal of a call that only looks.
 //!
 //! The event of a change travels with the transaction that makes it, so that it
 //! costs no call; where there is none it is written behind it. Beginning an
@@ -17,6 +18,7 @@ mod unproven;
 
 use std::sync::Arc;
 
+use http::StatusCode;
 use http::request::Parts;
 use ironwharf_cloud::Table;
 use ironwharf_cloud::random;
@@ -82,6 +84,19 @@ impl Pending {
     pub(crate) async fn note(&self, table: &Table) {
         written(table.write_pending_audit(&self.event).await);
     }
+}
+
+/// Whether an error tells a caller that something is not there. Of a call that
+/// only looks it is an answer, and a push looks for each of its layers.
+pub(crate) fn is_absence(error: &Error) -> bool {
+    codes(error).oci_status == StatusCode::NOT_FOUND
+}
+
+/// Records that a call of somebody who is known was refused before it could be
+/// told what it would act on: its input is wrong, or there is no such call.
+pub(crate) async fn refused_input(caller: &Caller, action: &str, error: &Error) {
+    let recipient = &caller.principal.account;
+    Act { caller, action, recipient, resource: "*" }.failed(error).await;
 }
 
 /// Whether an action only looks.

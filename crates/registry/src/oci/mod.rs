@@ -33,6 +33,7 @@ use ironwharf_wire::route::{Route, RouteError};
 use time::OffsetDateTime;
 
 use crate::app::{App, host};
+use crate::audit;
 use crate::authenticate::{self, Caller};
 use crate::authorize::{Details, Permit, Resource, authorize_in_registry};
 use crate::body::{self, Body};
@@ -42,16 +43,18 @@ const CONTENT_DIGEST: HeaderName = HeaderName::from_static("docker-content-diges
 
 /// Answers a data plane request.
 pub(crate) async fn answer(app: &App, parts: &Parts, body: &mut Body) -> Result<Response<Body>> {
-    let route = parse(parts);
-    let asked = route.as_ref().ok().and_then(action);
+    let asked = asked(parts);
     let caller = authenticate::by_token(app, parts, asked, OffsetDateTime::now_utc()).await?;
-    let route = route?;
-    let registry = addressed_registry(app, parts, &caller)?;
-    let Some(action) = action(&route) else { return Ok(base()) };
-    let resource = match route.name() {
-        None => Resource::Catalog { account: registry },
-        Some(name) => Resource::Repository { account: registry, name: RepositoryName::parse(name)? },
+    let (route, resource) = match read(app, parts, &caller) {
+        Ok(read) => read,
+        Err(error) => {
+            if let Some(action) = asked {
+                audit::refused_input(&caller, action, &error).await;
+            }
+            return Err(error);
+        }
     };
+    let Some(action) = action(&route) else { return Ok(base()) };
     let only_looks = matches!(parts.method, Method::GET | Method::HEAD);
     let mode = if only_looks { Mode::Read } else { Mode::Write };
     let permit = authorize_in_registry(caller, mode, action, resource, &Details::default()).await?;
@@ -80,6 +83,29 @@ async fn dispatch(call: &Call<'_>, route: Route<'_>, body: &mut Body) -> Result<
         Route::UploadFinish { upload, .. } => uploads::finish(call, upload, body).await,
         Route::UploadCancel { upload, .. } => uploads::cancel(call, upload).await,
     }
+}
+
+/// What a request asks for, and what of.
+fn read<'a>(app: &App, parts: &'a Parts, caller: &Caller) -> Result<(Route<'a>, Resource)> {
+    let route = parse(parts)?;
+    let account = addressed_registry(app, parts, caller)?;
+    let resource = match route.name() {
+        None => Resource::Catalog { account },
+        Some(name) => Resource::Repository { account, name: RepositoryName::parse(name)? },
+    };
+    Ok((route, resource))
+}
+
+/// The IAM action of a request, even if the name in its path can be no name.
+fn asked(parts: &Parts) -> Option<&'static str> {
+    let path = parts.uri.path();
+    let of = |path: &str| Route::parse(&parts.method, path).ok().as_ref().and_then(action);
+    of(path).or_else(|| {
+        let kinds = ["/manifests/", "/blobs/", "/tags/", "/referrers/"];
+        let (_, rest) = kinds.iter().find_map(|kind| path.rsplit_once(kind).map(|(_, rest)| (kind, rest)))?;
+        let kind = path.strip_suffix(rest)?.trim_end_matches('/').rsplit_once('/')?.1;
+        of(&format!("/v2/name/{kind}/{rest}"))
+    })
 }
 
 /// The IAM action behind a route; none for the version check, which every
