@@ -36,8 +36,8 @@ async fn changes_and_refusals_are_in_the_trail_of_whom_they_concern() {
     let of_a = events(&a, json!({})).await;
     let blobs = image.blobs.len();
     let mut expected = vec!["BatchDeleteImage", "BatchDeleteImage", "PutImage"];
-    // Each was sent with the request that began it.
-    expected.extend(vec!["InitiateLayerUpload"; blobs]);
+    // Each was sent with the request that began it, and ended it.
+    expected.extend(vec!["CompleteLayerUpload"; blobs]);
     expected.push("CreateRepository");
     // Events of one millisecond have no order.
     let (mut found, mut wanted) = (names(&of_a), expected.clone());

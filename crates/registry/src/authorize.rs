@@ -184,6 +184,15 @@ impl Permit {
         }
     }
 
+    /// Calls what is done by another name in the audit trail: that of an action
+    /// which the request is all of.
+    pub(crate) fn record_as(&mut self, action: &str) {
+        action.clone_into(&mut self.action);
+        let arn = self.resource.arn(self.caller.region());
+        self.audit = audit::Pending::of(act(&self.caller, action, &self.resource, &arn));
+        self.table = self.storage.as_ref().map(|storage| self.audited(&storage.table));
+    }
+
     /// Refuses what the caller may not do besides, as [`authorize`] does.
     pub(crate) async fn require(&self, action: &str, resource: &Resource, details: &Details) -> Result<()> {
         let checked = check(&self.caller, self.mode, action, resource, details).await.map(drop);

@@ -57,7 +57,10 @@ pub(crate) async fn answer(app: &App, parts: &Parts, body: &mut Body) -> Result<
     let Some(action) = action(&route) else { return Ok(base()) };
     let only_looks = matches!(parts.method, Method::GET | Method::HEAD);
     let mode = if only_looks { Mode::Read } else { Mode::Write };
-    let permit = authorize_in_registry(caller, mode, action, resource, &Details::default()).await?;
+    let mut permit = authorize_in_registry(caller, mode, action, resource, &Details::default()).await?;
+    if matches!(route, Route::UploadStart { .. }) && uploads::has_digest(parts) {
+        permit.record_as("ecr:CompleteLayerUpload");
+    }
     let call = Call { app, parts, permit: &permit };
     let result = dispatch(&call, route, body).await;
     permit.conclude(result.as_ref().err()).await;
