@@ -216,3 +216,32 @@ async fn refusals_of_input_are_in_the_trail() {
     assert!(found.iter().all(|(_, _, message)| !message.is_empty()), "{found:#?}");
     registry.stop().await;
 }
+
+#[tokio::test]
+async fn a_repository_that_a_push_creates_has_its_event() {
+    let registry = Registry::start().await;
+    let a = registry.client().new_account(A).await;
+    a.push_image("new/app", "latest", &Image::new("creates")).await;
+    a.push_image("new/app", "again", &Image::new("creates")).await;
+    let upload = a.start_upload("begun").await;
+    assert!(upload.starts_with("/v2/begun/"));
+    let all = events(&a, json!({})).await;
+    let mut created: Vec<&Value> = all.iter().filter(|event| event["eventName"] == "CreateRepository").collect();
+    created.sort_unstable_by_key(|event| event["requestParameters"]["repositoryName"].to_string());
+    assert_eq!(created.len(), 2, "{all:#?}");
+    let expected = json!({ "registryId": A, "repositoryName": "new/app", "imageTagMutability": "MUTABLE" });
+    assert_eq!(created[1]["requestParameters"], expected);
+    assert_eq!(created[1]["resources"][0]["ARN"], format!("arn:aws:ecr:us-east-1:{A}:repository/new/app"));
+    for event in created {
+        assert_eq!(event["userIdentity"]["arn"], format!("arn:aws:iam::{A}:root"));
+        assert_eq!(event["userIdentity"]["invokedBy"], "ecr.amazonaws.com");
+        assert_eq!(event["additionalEventData"]["appliedFor"], "CREATE_ON_PUSH");
+        assert_eq!(event["additionalEventData"]["method"], "POST");
+    }
+    // What was pushed has its own.
+    assert_eq!(all.iter().filter(|event| event["eventName"] == "PutImage").count(), 2);
+    assert!(all.iter().filter(|event| event["eventName"] != "CreateRepository").all(|event| {
+        event["userIdentity"].get("invokedBy").is_none() && event["additionalEventData"].get("appliedFor").is_none()
+    }));
+    registry.stop().await;
+}

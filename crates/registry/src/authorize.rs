@@ -193,6 +193,15 @@ impl Permit {
         self.table = self.storage.as_ref().map(|storage| self.audited(&storage.table));
     }
 
+    /// The table of the registry, with the event of a repository that a push to
+    /// it creates instead of the event of the push.
+    pub(crate) fn table_for_creation_on_push(&self, parameters: &serde_json::Value) -> Result<Table> {
+        let storage = self.storage.as_ref().ok_or_else(no_registry)?;
+        let arn = self.resource.arn(self.caller.region());
+        let act = act(&self.caller, "ecr:CreateRepository", &self.resource, &arn);
+        Ok(audit::Pending::of_creation_on_push(act, parameters).with(&storage.table))
+    }
+
     /// Refuses what the caller may not do besides, as [`authorize`] does.
     pub(crate) async fn require(&self, action: &str, resource: &Resource, details: &Details) -> Result<()> {
         let checked = check(&self.caller, self.mode, action, resource, details).await.map(drop);

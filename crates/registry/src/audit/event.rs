@@ -107,7 +107,13 @@ pub(crate) struct Event {
     /// The code and message of the refusal.
     pub(crate) error: Option<(String, String)>,
     pub(crate) read_only: bool,
+    /// What the registry did this for by itself, such as `CREATE_ON_PUSH`; none
+    /// for what the request asked for.
+    pub(crate) applied_for: Option<&'static str>,
 }
+
+/// The service that does something for a request which did not ask for it.
+const INVOKER: &str = "ecr.amazonaws.com";
 
 impl Event {
     /// The event as it is kept and shown.
@@ -144,8 +150,14 @@ impl Event {
                 fields.insert("resources".to_owned(), json!([resource]));
             }
             if let Some((method, path)) = &self.origin.data_plane {
-                let data = json!({ "protocol": "oci", "method": method, "path": cut(path) });
+                let mut data = json!({ "protocol": "oci", "method": method, "path": cut(path) });
+                if let (Some(reason), Value::Object(data)) = (self.applied_for, &mut data) {
+                    data.insert("appliedFor".to_owned(), json!(reason));
+                }
                 fields.insert("additionalEventData".to_owned(), data);
+            }
+            if let (Some(_), Some(Value::Object(identity))) = (self.applied_for, fields.get_mut("userIdentity")) {
+                identity.insert("invokedBy".to_owned(), json!(INVOKER));
             }
         }
         record
@@ -255,6 +267,7 @@ mod tests {
             parameters: parameters(&json!({ "repositoryName": "app", "imageManifest": "{}", "imageTag": null })),
             error: Some(("AccessDenied".into(), "no".into())),
             read_only: false,
+            applied_for: None,
         };
         let shown = event.to_json();
         assert_eq!(shown["userIdentity"]["type"], "AssumedRole");

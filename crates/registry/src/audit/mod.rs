@@ -24,8 +24,10 @@ use ironwharf_cloud::Table;
 use ironwharf_cloud::random;
 use ironwharf_cloud::table::{AuditRecord, PendingAudit};
 use ironwharf_model::{AccountId, Error};
+use ironwharf_wire::ecr::shapes::RCTAppliedFor;
 use ironwharf_wire::error::codes;
 use ironwharf_wire::query::Form;
+use serde_json::Value;
 use time::OffsetDateTime;
 
 pub(crate) use event::{form_parameters, parameters};
@@ -68,6 +70,18 @@ impl Pending {
         let record = record(&act.event(None));
         let event = Arc::new(PendingAudit::new(act.recipient.clone(), record));
         Some(Self { event, always: !PREPARING.contains(&act.action) })
+    }
+
+    /// The event of a repository that is created because something is pushed to
+    /// it. Nothing asked for it, so it is written only with the creation.
+    pub(crate) fn of_creation_on_push(act: Act<'_>, parameters: &Value) -> Self {
+        let event = Event {
+            parameters: event::parameters(parameters),
+            applied_for: Some(RCTAppliedFor::CreateOnPush.as_str()),
+            ..act.event(None)
+        };
+        let event = Arc::new(PendingAudit::new(act.recipient.clone(), record(&event)));
+        Self { event, always: false }
     }
 
     /// Whether it is to be written even if no transaction took it along.
@@ -127,6 +141,7 @@ impl Act<'_> {
             parameters: self.caller.parameters.clone(),
             error: code.zip(error.map(ToString::to_string)),
             read_only: is_read(self.action),
+            applied_for: None,
         }
     }
 
@@ -194,7 +209,7 @@ impl Attempt<'_> {
         app: &App,
         parts: &Parts,
         resource: Option<&str>,
-        parameters: Option<serde_json::Value>,
+        parameters: Option<Value>,
         error: Option<&Error>,
     ) {
         let Ok(directory) = app.directory().await else { return };
@@ -225,6 +240,7 @@ impl Attempt<'_> {
             parameters,
             error: error.map(|error| (code(error), error.to_string())),
             read_only: is_read(self.action),
+            applied_for: None,
         };
         written(directory.table().write_audit(self.account, &record(&event)).await);
     }

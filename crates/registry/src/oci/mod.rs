@@ -30,6 +30,7 @@ use ironwharf_model::{Digest, Error, Reference, RepositoryName, Result};
 use ironwharf_wire::ecr::shapes::RCTAppliedFor;
 use ironwharf_wire::paging::{Query, QueryError};
 use ironwharf_wire::route::{Route, RouteError};
+use serde_json::json;
 use time::OffsetDateTime;
 
 use crate::app::{App, host};
@@ -185,6 +186,12 @@ impl Call<'_> {
             return Err(missing);
         }
         let now_ms = self.permit.caller().now_ms();
+        let parameters = json!({
+            "registryId": registry,
+            "repositoryName": name.as_str(),
+            "imageTagMutability": template.mutability.as_str(),
+        });
+        let table = &self.permit.table_for_creation_on_push(&parameters)?;
         match region.create_from_template(table, registry, name, template, now_ms).await {
             // Another push was first.
             Err(Error::RepositoryAlreadyExists(_)) => self.permit.find_repository().await,
