@@ -54,6 +54,19 @@ async fn changes_and_refusals_are_in_the_trail_of_whom_they_concern() {
     assert_eq!(pushed["userIdentity"]["arn"], format!("arn:aws:iam::{A}:root"));
     assert_eq!(pushed["additionalEventData"]["path"], "/v2/app/manifests/latest");
     assert_eq!(pushed["readOnly"], false);
+    let expected_parameters = json!({ "registryId": A, "repositoryName": "app", "imageTag": "latest" });
+    assert_eq!(pushed["requestParameters"], expected_parameters);
+    let mut stored: Vec<&Value> = of_a
+        .iter()
+        .filter(|event| event["eventName"] == "CompleteLayerUpload")
+        .map(|event| &event["requestParameters"]["layerDigests"][0])
+        .collect();
+    let mut digests = image.blob_digests();
+    stored.sort_unstable_by_key(|digest| digest.to_string());
+    digests.sort_unstable();
+    assert_eq!(stored, digests.iter().collect::<Vec<_>>());
+    let deleted = of_a.iter().find(|event| event["additionalEventData"]["method"] == "DELETE").expect("the deletion");
+    assert_eq!(deleted["requestParameters"]["imageIds"], json!([{ "imageTag": "latest" }]));
 
     // The stranger sees what it tried, and nothing else of A.
     assert_eq!(names(&events(&b, json!({})).await), ["BatchDeleteImage"]);

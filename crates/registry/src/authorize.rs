@@ -59,7 +59,7 @@ pub enum Resource {
 }
 
 impl Resource {
-    const fn account(&self) -> &AccountId {
+    pub(crate) const fn account(&self) -> &AccountId {
         match self {
             Self::Registry { account }
             | Self::Catalog { account }

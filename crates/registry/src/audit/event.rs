@@ -22,6 +22,7 @@ const PARAMETERS: &[&str] = &[
     "imageIds",
     "imageTag",
     "imageTagMutability",
+    "imageTags",
     "layerDigest",
     "layerDigests",
     "name",

@@ -17,6 +17,7 @@
 mod blobs;
 mod listings;
 mod manifests;
+mod parameters;
 mod uploads;
 
 use std::sync::Arc;
@@ -45,7 +46,7 @@ const CONTENT_DIGEST: HeaderName = HeaderName::from_static("docker-content-diges
 /// Answers a data plane request.
 pub(crate) async fn answer(app: &App, parts: &Parts, body: &mut Body) -> Result<Response<Body>> {
     let asked = asked(parts);
-    let caller = authenticate::by_token(app, parts, asked, OffsetDateTime::now_utc()).await?;
+    let mut caller = authenticate::by_token(app, parts, asked, OffsetDateTime::now_utc()).await?;
     let (route, resource) = match read(app, parts, &caller) {
         Ok(read) => read,
         Err(error) => {
@@ -56,6 +57,7 @@ pub(crate) async fn answer(app: &App, parts: &Parts, body: &mut Body) -> Result<
         }
     };
     let Some(action) = action(&route) else { return Ok(base()) };
+    caller.parameters = audit::parameters(&parameters::of(&route, parts, resource.account()));
     let only_looks = matches!(parts.method, Method::GET | Method::HEAD);
     let mode = if only_looks { Mode::Read } else { Mode::Write };
     let mut permit = authorize_in_registry(caller, mode, action, resource, &Details::default()).await?;
