@@ -36,8 +36,8 @@ async fn changes_and_refusals_are_in_the_trail_of_whom_they_concern() {
     let of_a = events(&a, json!({})).await;
     let blobs = image.blobs.len();
     let mut expected = vec!["BatchDeleteImage", "BatchDeleteImage", "PutImage"];
-    // Each was sent with the request that began it.
-    expected.extend(vec!["InitiateLayerUpload"; blobs]);
+    // Each was sent with the request that began it, and ended it.
+    expected.extend(vec!["CompleteLayerUpload"; blobs]);
     expected.push("CreateRepository");
     // Events of one millisecond have no order.
     let (mut found, mut wanted) = (names(&of_a), expected.clone());
@@ -54,6 +54,19 @@ async fn changes_and_refusals_are_in_the_trail_of_whom_they_concern() {
     assert_eq!(pushed["userIdentity"]["arn"], format!("arn:aws:iam::{A}:root"));
     assert_eq!(pushed["additionalEventData"]["path"], "/v2/app/manifests/latest");
     assert_eq!(pushed["readOnly"], false);
+    let expected_parameters = json!({ "registryId": A, "repositoryName": "app", "imageTag": "latest" });
+    assert_eq!(pushed["requestParameters"], expected_parameters);
+    let mut stored: Vec<&Value> = of_a
+        .iter()
+        .filter(|event| event["eventName"] == "CompleteLayerUpload")
+        .map(|event| &event["requestParameters"]["layerDigests"][0])
+        .collect();
+    let mut digests = image.blob_digests();
+    stored.sort_unstable_by_key(|digest| digest.to_string());
+    digests.sort_unstable();
+    assert_eq!(stored, digests.iter().collect::<Vec<_>>());
+    let deleted = of_a.iter().find(|event| event["additionalEventData"]["method"] == "DELETE").expect("the deletion");
+    assert_eq!(deleted["requestParameters"]["imageIds"], json!([{ "imageTag": "latest" }]));
 
     // The stranger sees what it tried, and nothing else of A.
     assert_eq!(names(&events(&b, json!({})).await), ["BatchDeleteImage"]);
@@ -156,5 +169,92 @@ async fn whoever_proves_nothing_is_named_as_unknown() {
         .collect();
     found.sort_unstable();
     assert_eq!(found, [("BatchGetImage", "ExpiredTokenException"), ("DeleteRepository", "InvalidSignatureException")]);
+    registry.stop().await;
+}
+
+/// The name, code and message of each refusal in a trail.
+async fn refusals(client: &Client) -> Vec<(String, String, String)> {
+    let text = |event: &Value, field: &str| event[field].as_str().unwrap_or_default().to_owned();
+    let refused = events(client, json!({})).await.into_iter().filter(|event| event.get("errorCode").is_some());
+    let mut found: Vec<_> = refused
+        .map(|event| (text(&event, "eventName"), text(&event, "errorCode"), text(&event, "errorMessage")))
+        .collect();
+    found.sort_unstable();
+    found
+}
+
+#[tokio::test]
+async fn refusals_of_input_are_in_the_trail() {
+    let registry = Registry::start().await;
+    let a = registry.client().new_account(A).await;
+    a.iam("CreateUser", &[("UserName", "a b")]).await.expect_query_error(400, "ValidationError");
+    a.iam("ListUsers", &[("MaxItems", "0")]).await.expect_query_error(400, "ValidationError");
+    a.iam("MakeCoffee", &[]).await.expect_query_error(400, "InvalidAction");
+    a.sts("GetAccessKeyInfo", &[("AccessKeyId", "x")]).await.expect_query_error(400, "ValidationError");
+    a.api("CreateRepository", json!({ "repositoryName": "A" })).await;
+    a.api("DeleteRepository", json!({ "repositoryName": 1 })).await;
+    a.api("TagResource", json!({ "resourceArn": "arn:x", "tags": [] })).await;
+    a.api("StartImageScan", json!({})).await.expect_status(501);
+    a.api("MakeCoffee", json!({})).await.expect_status(400);
+    a.lookup_events(json!({ "MaxResults": 51 })).await.expect_status(400);
+    a.oci("PUT", "/v2/UPPER/manifests/latest").send().await.expect_oci_error(400, "NAME_INVALID");
+    a.oci("POST", "/v2/a/../b/blobs/uploads/").send().await.expect_oci_error(400, "NAME_INVALID");
+    a.oci("GET", "/v2/app/tags/list?n=x").send().await.expect_status(400);
+    // That something is not there is an answer to who only looks.
+    a.api("DescribeRepositories", json!({ "repositoryNames": ["app"] })).await.expect_status(400);
+    a.iam("GetUser", &[("UserName", "nobody")]).await.expect_query_error(404, "NoSuchEntity");
+    a.oci("GET", "/v2/app/manifests/latest").send().await.expect_status(404);
+    // It is a refusal of who wants to change it.
+    a.api("DeleteRepository", json!({ "repositoryName": "app" })).await.expect_status(400);
+
+    let found = refusals(&a).await;
+    let short: Vec<(&str, &str)> = found.iter().map(|(name, code, _)| (name.as_str(), code.as_str())).collect();
+    let expected = [
+        ("CreateRepository", "InvalidParameterException"),
+        ("CreateUser", "ValidationError"),
+        ("DeleteRepository", "RepositoryNotFoundException"),
+        ("DeleteRepository", "SerializationException"),
+        ("GetAccessKeyInfo", "ValidationError"),
+        ("InitiateLayerUpload", "InvalidParameterException"),
+        ("ListImages", "InvalidParameterException"),
+        ("ListUsers", "ValidationError"),
+        ("LookupEvents", "ValidationException"),
+        ("MakeCoffee", "InvalidAction"),
+        ("MakeCoffee", "UnknownOperationException"),
+        ("PutImage", "InvalidParameterException"),
+        ("StartImageScan", "UnknownOperationException"),
+        ("TagResource", "InvalidParameterException"),
+    ];
+    assert_eq!(short, expected, "{found:#?}");
+    assert!(found.iter().all(|(_, _, message)| !message.is_empty()), "{found:#?}");
+    registry.stop().await;
+}
+
+#[tokio::test]
+async fn a_repository_that_a_push_creates_has_its_event() {
+    let registry = Registry::start().await;
+    let a = registry.client().new_account(A).await;
+    a.push_image("new/app", "latest", &Image::new("creates")).await;
+    a.push_image("new/app", "again", &Image::new("creates")).await;
+    let upload = a.start_upload("begun").await;
+    assert!(upload.starts_with("/v2/begun/"));
+    let all = events(&a, json!({})).await;
+    let mut created: Vec<&Value> = all.iter().filter(|event| event["eventName"] == "CreateRepository").collect();
+    created.sort_unstable_by_key(|event| event["requestParameters"]["repositoryName"].to_string());
+    assert_eq!(created.len(), 2, "{all:#?}");
+    let expected = json!({ "registryId": A, "repositoryName": "new/app", "imageTagMutability": "MUTABLE" });
+    assert_eq!(created[1]["requestParameters"], expected);
+    assert_eq!(created[1]["resources"][0]["ARN"], format!("arn:aws:ecr:us-east-1:{A}:repository/new/app"));
+    for event in created {
+        assert_eq!(event["userIdentity"]["arn"], format!("arn:aws:iam::{A}:root"));
+        assert_eq!(event["userIdentity"]["invokedBy"], "ecr.amazonaws.com");
+        assert_eq!(event["additionalEventData"]["appliedFor"], "CREATE_ON_PUSH");
+        assert_eq!(event["additionalEventData"]["method"], "POST");
+    }
+    // What was pushed has its own.
+    assert_eq!(all.iter().filter(|event| event["eventName"] == "PutImage").count(), 2);
+    assert!(all.iter().filter(|event| event["eventName"] != "CreateRepository").all(|event| {
+        event["userIdentity"].get("invokedBy").is_none() && event["additionalEventData"].get("appliedFor").is_none()
+    }));
     registry.stop().await;
 }

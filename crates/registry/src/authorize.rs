@@ -8,6 +8,7 @@
 use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use ironwharf_cloud::table::Repository;
 use ironwharf_cloud::{Mode, Objects, Table, TenantStorage};
@@ -58,7 +59,7 @@ pub enum Resource {
 }
 
 impl Resource {
-    const fn account(&self) -> &AccountId {
+    pub(crate) const fn account(&self) -> &AccountId {
         match self {
             Self::Registry { account }
             | Self::Catalog { account }
@@ -102,6 +103,8 @@ pub struct Permit {
     resource: Resource,
     /// The event of the call, if it may change something.
     audit: Option<audit::Pending>,
+    /// Whether a refusal of this very action is in the trail.
+    refusal_noted: AtomicBool,
     mode: Mode,
     /// The storage of the resource's account; none for what is no registry's.
     storage: Option<Arc<TenantStorage>>,
@@ -112,7 +115,8 @@ pub struct Permit {
 impl Permit {
     fn new(caller: Caller, mode: Mode, action: &str, resource: Resource, admitted: Admitted) -> Self {
         let Admitted { audit, storage } = admitted;
-        let mut permit = Self { caller, action: action.to_owned(), resource, audit, mode, storage: None, table: None };
+        let (action, refusal_noted) = (action.to_owned(), AtomicBool::new(false));
+        let mut permit = Self { caller, action, resource, audit, refusal_noted, mode, storage: None, table: None };
         permit.table = storage.as_ref().map(|storage| permit.audited(&storage.table));
         permit.storage = storage;
         permit
@@ -180,11 +184,30 @@ impl Permit {
         }
     }
 
+    /// Calls what is done by another name in the audit trail: that of an action
+    /// which the request is all of.
+    pub(crate) fn record_as(&mut self, action: &str) {
+        action.clone_into(&mut self.action);
+        let arn = self.resource.arn(self.caller.region());
+        self.audit = audit::Pending::of(act(&self.caller, action, &self.resource, &arn));
+        self.table = self.storage.as_ref().map(|storage| self.audited(&storage.table));
+    }
+
+    /// The table of the registry, with the event of a repository that a push to
+    /// it creates instead of the event of the push.
+    pub(crate) fn table_for_creation_on_push(&self, parameters: &serde_json::Value) -> Result<Table> {
+        let storage = self.storage.as_ref().ok_or_else(no_registry)?;
+        let arn = self.resource.arn(self.caller.region());
+        let act = act(&self.caller, "ecr:CreateRepository", &self.resource, &arn);
+        Ok(audit::Pending::of_creation_on_push(act, parameters).with(&storage.table))
+    }
+
     /// Refuses what the caller may not do besides, as [`authorize`] does.
     pub(crate) async fn require(&self, action: &str, resource: &Resource, details: &Details) -> Result<()> {
         let checked = check(&self.caller, self.mode, action, resource, details).await.map(drop);
         if let Err(error) = &checked {
             act(&self.caller, action, resource, &resource.arn(self.caller.region())).failed(error).await;
+            self.refusal_noted.fetch_or(action == self.action, Ordering::Relaxed);
         }
         checked
     }
@@ -198,11 +221,13 @@ impl Permit {
 
     /// Completes the audit trail once the call is done, with an error or without.
     pub(crate) async fn conclude(&self, error: Option<&Error>) {
-        let Some(audit) = &self.audit else { return };
-        match error {
-            None if audit.always() => audit.note(&self.caller.region.cloud.table).await,
-            None => {}
-            Some(error) => {
+        match (error, &self.audit) {
+            (None, Some(audit)) if audit.always() => audit.note(&self.caller.region.cloud.table).await,
+            (None, _) => {}
+            // A call that only looks has got its answer.
+            (Some(error), None) if audit::is_absence(error) => {}
+            (Some(Error::AccessDenied { .. }), _) if self.refusal_noted.load(Ordering::Relaxed) => {}
+            (Some(error), _) => {
                 let arn = self.resource.arn(self.caller.region());
                 act(&self.caller, &self.action, &self.resource, &arn).failed(error).await;
             }

@@ -10,7 +10,7 @@ use ironwharf_wire::sigv4;
 use time::OffsetDateTime;
 
 use crate::app::App;
-use crate::audit::lookup;
+use crate::audit::{self, lookup};
 use crate::authenticate::{self, Caller};
 use crate::body::{self, Body};
 use crate::{operator, ops};
@@ -39,10 +39,16 @@ pub(crate) async fn answer(app: &App, parts: &Parts, body: &mut Body) -> Result<
         operator::dispatch(app, caller, operation.trim_start_matches('.'), &bytes).await?
     } else if let Some(operation) = target.strip_prefix(lookup::TARGET_PREFIX) {
         let caller = signed(app, parts, &bytes, lookup::SERVICE, target).await?;
-        lookup::dispatch(app, caller, operation.trim_start_matches('.'), &bytes).await?
+        lookup::dispatch(caller, operation.trim_start_matches('.'), &bytes).await?
     } else {
         let caller = signed(app, parts, &bytes, SERVICE, target).await?;
-        ops::dispatch(app, parts, caller, operation(target)?, &bytes).await?
+        match operation(target) {
+            Ok(operation) => ops::dispatch(app, parts, caller, operation, &bytes).await?,
+            Err(error) => {
+                audit::refused_input(&caller, &action(SERVICE, target), &error).await;
+                return Err(error);
+            }
+        }
     };
     let mut response = Response::new(body::full(output));
     response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/x-amz-json-1.1"));
@@ -60,9 +66,15 @@ pub(crate) async fn signed(app: &App, parts: &Parts, body: &[u8], service: &str,
         headers: &parts.headers,
         body,
     };
-    let name = operation.rsplit_once('.').map_or(operation, |(_, name)| name);
-    let action = format!("{service}:{}", quoted(name));
+    let action = action(service, operation);
     authenticate::by_signature(app, parts, &request, &[service], &action, OffsetDateTime::now_utc()).await
+}
+
+/// What a request asks for, for the audit trail: an operation that may not be
+/// one, with or without a prefix.
+pub(crate) fn action(service: &str, operation: &str) -> String {
+    let name = operation.rsplit_once('.').map_or(operation, |(_, name)| name);
+    format!("{service}:{}", quoted(name))
 }
 
 fn operation(target: &str) -> Result<OperationName> {

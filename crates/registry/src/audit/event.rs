@@ -22,6 +22,7 @@ const PARAMETERS: &[&str] = &[
     "imageIds",
     "imageTag",
     "imageTagMutability",
+    "imageTags",
     "layerDigest",
     "layerDigests",
     "name",
@@ -66,6 +67,13 @@ const MAX_TEXT: usize = 512;
 /// The longest list of a parameter.
 const MAX_LIST: usize = 100;
 
+/// The most members of a parameter, which may not have been checked yet.
+const MAX_MEMBERS: usize = 16;
+
+/// The largest parameters that are kept, in bytes: those of CloudTrail
+/// (CloudTrail User Guide: record contents, `requestParameters`).
+const MAX_PARAMETERS: usize = 100 * 1024;
+
 /// Who did something.
 #[derive(Clone, Debug)]
 pub(crate) enum Actor {
@@ -100,7 +108,13 @@ pub(crate) struct Event {
     /// The code and message of the refusal.
     pub(crate) error: Option<(String, String)>,
     pub(crate) read_only: bool,
+    /// What the registry did this for by itself, such as `CREATE_ON_PUSH`; none
+    /// for what the request asked for.
+    pub(crate) applied_for: Option<&'static str>,
 }
+
+/// The service that does something for a request which did not ask for it.
+const INVOKER: &str = "ecr.amazonaws.com";
 
 impl Event {
     /// The event as it is kept and shown.
@@ -137,8 +151,14 @@ impl Event {
                 fields.insert("resources".to_owned(), json!([resource]));
             }
             if let Some((method, path)) = &self.origin.data_plane {
-                let data = json!({ "protocol": "oci", "method": method, "path": cut(path) });
+                let mut data = json!({ "protocol": "oci", "method": method, "path": cut(path) });
+                if let (Some(reason), Value::Object(data)) = (self.applied_for, &mut data) {
+                    data.insert("appliedFor".to_owned(), json!(reason));
+                }
                 fields.insert("additionalEventData".to_owned(), data);
+            }
+            if let (Some(_), Some(Value::Object(identity))) = (self.applied_for, fields.get_mut("userIdentity")) {
+                identity.insert("invokedBy".to_owned(), json!(INVOKER));
             }
         }
         record
@@ -191,7 +211,8 @@ pub(crate) fn parameters(request: &Value) -> Option<Value> {
         .filter(|(name, value)| PARAMETERS.contains(&name.as_str()) && !value.is_null())
         .map(|(name, value)| (name.clone(), bounded(value)))
         .collect();
-    (!kept.is_empty()).then_some(Value::Object(kept))
+    let kept = Some(Value::Object(kept)).filter(|kept| *kept != json!({}));
+    kept.filter(|kept| kept.to_string().len() <= MAX_PARAMETERS)
 }
 
 /// What of a form may be kept.
@@ -206,7 +227,7 @@ fn bounded(value: &Value) -> Value {
         Value::String(text) => Value::String(cut(text)),
         Value::Array(values) => Value::Array(values.iter().take(MAX_LIST).map(bounded).collect()),
         Value::Object(members) => {
-            Value::Object(members.iter().map(|(name, value)| (name.clone(), bounded(value))).collect())
+            Value::Object(members.iter().take(MAX_MEMBERS).map(|(name, value)| (cut(name), bounded(value))).collect())
         }
         other => other.clone(),
     }
@@ -247,6 +268,7 @@ mod tests {
             parameters: parameters(&json!({ "repositoryName": "app", "imageManifest": "{}", "imageTag": null })),
             error: Some(("AccessDenied".into(), "no".into())),
             read_only: false,
+            applied_for: None,
         };
         let shown = event.to_json();
         assert_eq!(shown["userIdentity"]["type"], "AssumedRole");
@@ -270,5 +292,8 @@ mod tests {
         let kept = parameters(&long).unwrap();
         assert_eq!(kept["UserName"].as_str().map(str::len), Some(MAX_TEXT));
         assert_eq!(kept["repositoryNames"].as_array().map(Vec::len), Some(MAX_LIST));
+        // What nobody has checked yet is left out when it is larger than an event may be.
+        let huge = json!({ "imageIds": vec![json!({ "imageTag": vec!["x".repeat(500); 100] }); 100] });
+        assert_eq!(parameters(&huge), None);
     }
 }

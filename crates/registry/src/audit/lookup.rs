@@ -7,9 +7,10 @@ use ironwharf_model::{AccountId, Error, Result};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use crate::app::App;
+use super::refused_input;
 use crate::authenticate::Caller;
-use crate::authorize::{Details, Resource, authorize};
+use crate::authorize::{Details, Permit, Resource, authorize};
+use crate::aws;
 
 /// What the operation's name follows in `X-Amz-Target`.
 pub(crate) const TARGET_PREFIX: &str = "com.amazonaws.cloudtrail.v20131101.CloudTrail_20131101";
@@ -71,19 +72,27 @@ struct ResourceShape {
 }
 
 /// Answers a signed request: the caller's own account's events.
-pub(crate) async fn dispatch(app: &App, caller: Caller, operation: &str, body: &[u8]) -> Result<Vec<u8>> {
+pub(crate) async fn dispatch(caller: Caller, operation: &str, body: &[u8]) -> Result<Vec<u8>> {
     if operation != "LookupEvents" {
-        return Err(Error::UnknownOperation { operation: operation.to_owned() });
+        let error = Error::UnknownOperation { operation: operation.to_owned() };
+        refused_input(&caller, &aws::action(SERVICE, operation), &error).await;
+        return Err(error);
     }
     let account = caller.principal.account.clone();
     let resource = Resource::Identity { account: account.clone(), arn: "*".to_owned() };
     let permit = authorize(caller, "cloudtrail:LookupEvents", resource, &Details::default()).await?;
+    let result = page(&permit, &account, body).await;
+    permit.conclude(result.as_ref().err()).await;
+    serde_json::to_vec(&result?).map_err(Error::internal)
+}
+
+/// The page that a caller asks for.
+async fn page(permit: &Permit, account: &AccountId, body: &[u8]) -> Result<LookupResponse> {
     let input = if body.is_empty() { b"{}" } else { body };
     let input = serde_json::from_slice(input).map_err(|error| Error::Validation { message: error.to_string() })?;
-    let state = app.directory().await?.account(&account).await?;
+    let state = permit.caller().directory.account(account).await?;
     let begins_at_ms = state.map_or(i64::MAX, |state| state.trail_begins_at_ms);
-    let output = lookup(&permit.region().cloud.table, &account, input, begins_at_ms, permit.caller().now_ms()).await?;
-    serde_json::to_vec(&output).map_err(Error::internal)
+    lookup(&permit.region().cloud.table, account, input, begins_at_ms, permit.caller().now_ms()).await
 }
 
 /// A page of an account's events since `begins_at_ms`, the newest first.

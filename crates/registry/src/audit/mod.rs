@@ -1,5 +1,6 @@
 //! The audit trail: one event for every call that changes something, and for
-//! every refusal.
+//! every refusal, whether of rights or of input. That something is not there is
+//! no refusal of a call that only looks.
 //!
 //! The event of a change travels with the transaction that makes it, so that it
 //! costs no call; where there is none it is written behind it. Beginning an
@@ -17,13 +18,16 @@ mod unproven;
 
 use std::sync::Arc;
 
+use http::StatusCode;
 use http::request::Parts;
 use ironwharf_cloud::Table;
 use ironwharf_cloud::random;
 use ironwharf_cloud::table::{AuditRecord, PendingAudit};
 use ironwharf_model::{AccountId, Error};
+use ironwharf_wire::ecr::shapes::RCTAppliedFor;
 use ironwharf_wire::error::codes;
 use ironwharf_wire::query::Form;
+use serde_json::Value;
 use time::OffsetDateTime;
 
 pub(crate) use event::{form_parameters, parameters};
@@ -68,6 +72,18 @@ impl Pending {
         Some(Self { event, always: !PREPARING.contains(&act.action) })
     }
 
+    /// The event of a repository that is created because something is pushed to
+    /// it. Nothing asked for it, so it is written only with the creation.
+    pub(crate) fn of_creation_on_push(act: Act<'_>, parameters: &Value) -> Self {
+        let event = Event {
+            parameters: event::parameters(parameters),
+            applied_for: Some(RCTAppliedFor::CreateOnPush.as_str()),
+            ..act.event(None)
+        };
+        let event = Arc::new(PendingAudit::new(act.recipient.clone(), record(&event)));
+        Self { event, always: false }
+    }
+
     /// Whether it is to be written even if no transaction took it along.
     pub(crate) const fn always(&self) -> bool {
         self.always
@@ -82,6 +98,19 @@ impl Pending {
     pub(crate) async fn note(&self, table: &Table) {
         written(table.write_pending_audit(&self.event).await);
     }
+}
+
+/// Whether an error tells a caller that something is not there. Of a call that
+/// only looks it is an answer, and a push looks for each of its layers.
+pub(crate) fn is_absence(error: &Error) -> bool {
+    codes(error).oci_status == StatusCode::NOT_FOUND
+}
+
+/// Records that a call of somebody who is known was refused before it could be
+/// told what it would act on: its input is wrong, or there is no such call.
+pub(crate) async fn refused_input(caller: &Caller, action: &str, error: &Error) {
+    let recipient = &caller.principal.account;
+    Act { caller, action, recipient, resource: "*" }.failed(error).await;
 }
 
 /// Whether an action only looks.
@@ -112,6 +141,7 @@ impl Act<'_> {
             parameters: self.caller.parameters.clone(),
             error: code.zip(error.map(ToString::to_string)),
             read_only: is_read(self.action),
+            applied_for: None,
         }
     }
 
@@ -179,7 +209,7 @@ impl Attempt<'_> {
         app: &App,
         parts: &Parts,
         resource: Option<&str>,
-        parameters: Option<serde_json::Value>,
+        parameters: Option<Value>,
         error: Option<&Error>,
     ) {
         let Ok(directory) = app.directory().await else { return };
@@ -210,6 +240,7 @@ impl Attempt<'_> {
             parameters,
             error: error.map(|error| (code(error), error.to_string())),
             read_only: is_read(self.action),
+            applied_for: None,
         };
         written(directory.table().write_audit(self.account, &record(&event)).await);
     }

@@ -80,7 +80,10 @@ fn form(parts: &Parts, body: &[u8]) -> Result<Form> {
 
 async fn answer_iam(app: &App, parts: &Parts, body: &[u8], form: &Form, request_id: &str) -> Result<String> {
     let caller = signed(app, parts, body, iam::SIGNING_NAME, form).await?;
-    ops::dispatch(app, parts, caller, iam::operation(form)?, form, request_id).await
+    match iam::operation(form) {
+        Ok(operation) => ops::dispatch(app, parts, caller, operation, form, request_id).await,
+        Err(error) => Err(unknown(&caller, iam::SIGNING_NAME, form, error).await),
+    }
 }
 
 async fn answer_sts(app: &App, parts: &Parts, body: &[u8], form: &Form, request_id: &str) -> Result<String> {
@@ -92,7 +95,17 @@ async fn answer_sts(app: &App, parts: &Parts, body: &[u8], form: &Form, request_
         return result;
     }
     let caller = signed(app, parts, body, sts_wire::SIGNING_NAME, form).await?;
-    sts::dispatch(app, caller, sts_wire::operation(form)?, form, request_id).await
+    match sts_wire::operation(form) {
+        Ok(operation) => sts::dispatch(app, caller, operation, form, request_id).await,
+        Err(error) => Err(unknown(&caller, sts_wire::SIGNING_NAME, form, error).await),
+    }
+}
+
+/// Notes that somebody asked for what is no operation.
+async fn unknown(caller: &Caller, service: &str, form: &Form, error: Error) -> Error {
+    let action = aws::action(service, form.action().unwrap_or_default());
+    audit::refused_input(caller, &action, &error).await;
+    error
 }
 
 async fn signed(app: &App, parts: &Parts, body: &[u8], service: &str, form: &Form) -> Result<Caller> {

@@ -17,6 +17,7 @@
 mod blobs;
 mod listings;
 mod manifests;
+mod parameters;
 mod uploads;
 
 use std::sync::Arc;
@@ -30,9 +31,11 @@ use ironwharf_model::{Digest, Error, Reference, RepositoryName, Result};
 use ironwharf_wire::ecr::shapes::RCTAppliedFor;
 use ironwharf_wire::paging::{Query, QueryError};
 use ironwharf_wire::route::{Route, RouteError};
+use serde_json::json;
 use time::OffsetDateTime;
 
 use crate::app::{App, host};
+use crate::audit;
 use crate::authenticate::{self, Caller};
 use crate::authorize::{Details, Permit, Resource, authorize_in_registry};
 use crate::body::{self, Body};
@@ -42,19 +45,25 @@ const CONTENT_DIGEST: HeaderName = HeaderName::from_static("docker-content-diges
 
 /// Answers a data plane request.
 pub(crate) async fn answer(app: &App, parts: &Parts, body: &mut Body) -> Result<Response<Body>> {
-    let route = parse(parts);
-    let asked = route.as_ref().ok().and_then(action);
-    let caller = authenticate::by_token(app, parts, asked, OffsetDateTime::now_utc()).await?;
-    let route = route?;
-    let registry = addressed_registry(app, parts, &caller)?;
-    let Some(action) = action(&route) else { return Ok(base()) };
-    let resource = match route.name() {
-        None => Resource::Catalog { account: registry },
-        Some(name) => Resource::Repository { account: registry, name: RepositoryName::parse(name)? },
+    let asked = asked(parts);
+    let mut caller = authenticate::by_token(app, parts, asked, OffsetDateTime::now_utc()).await?;
+    let (route, resource) = match read(app, parts, &caller) {
+        Ok(read) => read,
+        Err(error) => {
+            if let Some(action) = asked {
+                audit::refused_input(&caller, action, &error).await;
+            }
+            return Err(error);
+        }
     };
+    let Some(action) = action(&route) else { return Ok(base()) };
+    caller.parameters = audit::parameters(&parameters::of(&route, parts, resource.account()));
     let only_looks = matches!(parts.method, Method::GET | Method::HEAD);
     let mode = if only_looks { Mode::Read } else { Mode::Write };
-    let permit = authorize_in_registry(caller, mode, action, resource, &Details::default()).await?;
+    let mut permit = authorize_in_registry(caller, mode, action, resource, &Details::default()).await?;
+    if matches!(route, Route::UploadStart { .. }) && uploads::has_digest(parts) {
+        permit.record_as("ecr:CompleteLayerUpload");
+    }
     let call = Call { app, parts, permit: &permit };
     let result = dispatch(&call, route, body).await;
     permit.conclude(result.as_ref().err()).await;
@@ -80,6 +89,29 @@ async fn dispatch(call: &Call<'_>, route: Route<'_>, body: &mut Body) -> Result<
         Route::UploadFinish { upload, .. } => uploads::finish(call, upload, body).await,
         Route::UploadCancel { upload, .. } => uploads::cancel(call, upload).await,
     }
+}
+
+/// What a request asks for, and what of.
+fn read<'a>(app: &App, parts: &'a Parts, caller: &Caller) -> Result<(Route<'a>, Resource)> {
+    let route = parse(parts)?;
+    let account = addressed_registry(app, parts, caller)?;
+    let resource = match route.name() {
+        None => Resource::Catalog { account },
+        Some(name) => Resource::Repository { account, name: RepositoryName::parse(name)? },
+    };
+    Ok((route, resource))
+}
+
+/// The IAM action of a request, even if the name in its path can be no name.
+fn asked(parts: &Parts) -> Option<&'static str> {
+    let path = parts.uri.path();
+    let of = |path: &str| Route::parse(&parts.method, path).ok().as_ref().and_then(action);
+    of(path).or_else(|| {
+        let kinds = ["/manifests/", "/blobs/", "/tags/", "/referrers/"];
+        let (_, rest) = kinds.iter().find_map(|kind| path.rsplit_once(kind).map(|(_, rest)| (kind, rest)))?;
+        let kind = path.strip_suffix(rest)?.trim_end_matches('/').rsplit_once('/')?.1;
+        of(&format!("/v2/name/{kind}/{rest}"))
+    })
 }
 
 /// The IAM action behind a route; none for the version check, which every
@@ -156,6 +188,12 @@ impl Call<'_> {
             return Err(missing);
         }
         let now_ms = self.permit.caller().now_ms();
+        let parameters = json!({
+            "registryId": registry,
+            "repositoryName": name.as_str(),
+            "imageTagMutability": template.mutability.as_str(),
+        });
+        let table = &self.permit.table_for_creation_on_push(&parameters)?;
         match region.create_from_template(table, registry, name, template, now_ms).await {
             // Another push was first.
             Err(Error::RepositoryAlreadyExists(_)) => self.permit.find_repository().await,

@@ -4,6 +4,7 @@
 //! answer to a write is a redirect.
 
 use http::header::{CONTENT_LENGTH, CONTENT_RANGE, HeaderName, LOCATION, RANGE};
+use http::request::Parts;
 use http::{Response, StatusCode};
 use ironwharf_cloud::table::{Repository, RepositoryKey};
 use ironwharf_model::{Digest, Error, RepositoryName, Result};
@@ -45,6 +46,11 @@ pub(super) async fn start(call: &Call<'_>, body: &mut Body) -> Result<Response<B
     }
     let id = upload::start(call.permit, &repository.key).await?;
     accepted(&repository.key.name, &id, 0)
+}
+
+/// Whether a request to start an upload is to be all of it.
+pub(super) fn has_digest(parts: &Parts) -> bool {
+    Query::parse(parts.uri.query().unwrap_or_default()).is_ok_and(|query| query.all("digest").next().is_some())
 }
 
 /// Mounts a blob from another repository of the registry that the caller may

@@ -145,7 +145,11 @@ macro_rules! operations {
                 $(<$module::$operation as Operation>::NAME => {
                     Box::pin(call::<$module::$operation>(app, parts, caller, body)).await
                 })+
-                other => Err(Error::OperationNotServed { operation: other.as_str().to_owned() }),
+                other => {
+                    let error = Error::OperationNotServed { operation: other.as_str().to_owned() };
+                    audit::refused_input(&caller, &action(other), &error).await;
+                    Err(error)
+                }
             }
         }
     };
@@ -197,16 +201,19 @@ operations! {
 }
 
 async fn call<O: Operation>(app: &App, parts: &Parts, mut caller: Caller, body: &[u8]) -> Result<Vec<u8>> {
-    let input: O::Input = decode(O::NAME, body).map_err(|error| match error {
-        DecodeError::Serialization { message } => Error::Serialization { message },
-        DecodeError::InvalidParameter { parameter, constraint } => Error::InvalidParameter { parameter, constraint },
-    })?;
+    let action = action(O::NAME);
     caller.parameters = serde_json::from_slice(body).ok().as_ref().and_then(audit::parameters);
-    let mut resources = O::target(&input).resources(&caller.principal.account, caller.region())?.into_iter();
+    let (input, resources) = match read::<O>(&caller, body) {
+        Ok(read) => read,
+        Err(error) => {
+            audit::refused_input(&caller, &action, &error).await;
+            return Err(error);
+        }
+    };
+    let mut resources = resources.into_iter();
     let first = resources.next().ok_or_else(|| Error::internal("an operation acts on nothing"))?;
     let (request_tags, keys) = (O::request_tags(&input), O::condition_keys(&input));
     let details = Details { request_tags, keys, ..Details::default() };
-    let action = action(O::NAME);
     let permit = authorize_in_registry(caller, mode(O::NAME), &action, first, &details).await?;
     for resource in resources {
         permit.require(&action, &resource, &details).await?;
@@ -216,6 +223,16 @@ async fn call<O: Operation>(app: &App, parts: &Parts, mut caller: Caller, body: 
     call.permit.conclude(result.as_ref().err()).await;
     let output = result?;
     serde_json::to_vec(&output).map_err(Error::internal)
+}
+
+/// The input of an operation, and what it acts on.
+fn read<O: Operation>(caller: &Caller, body: &[u8]) -> Result<(O::Input, Vec<Resource>)> {
+    let input: O::Input = decode(O::NAME, body).map_err(|error| match error {
+        DecodeError::Serialization { message } => Error::Serialization { message },
+        DecodeError::InvalidParameter { parameter, constraint } => Error::InvalidParameter { parameter, constraint },
+    })?;
+    let resources = O::target(&input).resources(&caller.principal.account, caller.region())?;
+    Ok((input, resources))
 }
 
 /// The IAM action of an operation: that of its own name, but for the one that

@@ -274,12 +274,20 @@ operations! {
 
 async fn call<O: Operation>(app: &App, mut caller: Caller, form: &Form, request_id: &str) -> Result<String> {
     let directory = app.directory().await?;
-    let input: O::Input = decode(O::NAME, form)?;
-    let Acted { arn, details } = O::resource(&Names { directory: &directory, caller: &caller }, &input).await?;
+    let action = format!("iam:{}", O::NAME);
     caller.parameters = audit::form_parameters(form);
+    let (input, acted) = match read::<O>(&directory, &caller, form).await {
+        Ok(read) => read,
+        Err(error) if is_read(O::NAME) && audit::is_absence(&error) => return Err(error),
+        Err(error) => {
+            audit::refused_input(&caller, &action, &error).await;
+            return Err(error);
+        }
+    };
+    let Acted { arn, details } = acted;
     let account = caller.principal.account.clone();
     let resource = Resource::Identity { account: account.clone(), arn };
-    let permit = authorize(caller, &format!("iam:{}", O::NAME), resource, &details).await?;
+    let permit = authorize(caller, &action, resource, &details).await?;
     let call = Call { directory: &directory, permit: &permit };
     let mut tries = 1;
     let result = loop {
@@ -297,6 +305,13 @@ async fn call<O: Operation>(app: &App, mut caller: Caller, form: &Form, request_
         directory.forget(&account);
     }
     response_xml(O::NAME, &output, request_id)
+}
+
+/// The input of an operation, and what it acts on.
+async fn read<O: Operation>(directory: &Directory, caller: &Caller, form: &Form) -> Result<(O::Input, Acted)> {
+    let input: O::Input = decode(O::NAME, form)?;
+    let acted = O::resource(&Names { directory, caller }, &input).await?;
+    Ok((input, acted))
 }
 
 /// Whether an operation only looks.
