@@ -187,6 +187,48 @@ async fn tokens_of_every_algorithm_open_the_role() {
     scene.registry.stop().await;
 }
 
+/// The trail says whom the issuer vouched for and which key they got, of
+/// refusals too; of a token that nobody vouches for it says neither.
+#[tokio::test]
+async fn the_trail_says_whose_token_it_was() {
+    let scene = Scene::new(&[""]).await;
+    let key = SigningKey::new("ES256", "k");
+    scene.issuer.publish("", &[&key]);
+    let token = key.sign(&scene.claims());
+    let given = scene.assume(&token).await.expect_status(200).key();
+    let closed = role_arn(TestApp::ACCOUNT, "closed");
+    scene.assume_with(&closed, &token, &[]).await.expect_status(403);
+    scene.assume(&SigningKey::new("ES256", "k").sign(&scene.claims())).await.expect_status(400);
+
+    let input = json!({
+        "LookupAttributes": [{ "AttributeKey": "EventName", "AttributeValue": "AssumeRoleWithWebIdentity" }],
+    });
+    let found = scene.client.lookup_events(input).await.expect_status(200).json();
+    let found = found["Events"].as_array().expect("a list").iter().rev();
+    let events: Vec<Value> =
+        found.map(|event| serde_json::from_str(event["CloudTrailEvent"].as_str().unwrap()).unwrap()).collect();
+    let [done, refused, forged] = &events[..] else { panic!("{events:#?}") };
+    let url = scene.issuer.url("");
+    let url = url.trim_start_matches("https://");
+    let provider = format!("arn:aws:iam::{}:oidc-provider/{url}", TestApp::ACCOUNT);
+    let identity = json!({
+        "type": "WebIdentityUser",
+        "principalId": format!("{provider}:{AUDIENCE}:{SUBJECT}"),
+        "userName": SUBJECT,
+        "identityProvider": provider,
+    });
+    assert_eq!(done["userIdentity"], identity);
+    assert_eq!(done["responseElements"]["accessKeyId"], given.access_key_id.as_str());
+    assert_eq!(done["responseElements"]["subjectFromWebIdentityToken"], SUBJECT);
+    assert!(!done.to_string().contains(&given.secret_access_key));
+    assert_eq!(refused["userIdentity"], identity);
+    assert_eq!(refused["errorCode"], "AccessDenied");
+    assert_eq!(refused["responseElements"], Value::Null);
+    assert_eq!(forged["userIdentity"]["type"], "Unknown");
+    assert!(!events.iter().any(|event| event.to_string().contains(&token)));
+    scene.registry.stop().await;
+}
+
 #[tokio::test]
 async fn a_session_is_as_long_and_as_wide_as_it_was_asked_for() {
     let scene = Scene::new(&[""]).await;

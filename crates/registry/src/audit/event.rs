@@ -80,9 +80,20 @@ pub(crate) enum Actor {
     /// Somebody of ours.
     Principal(Principal),
     /// Whoever a web identity token is about.
-    WebIdentity,
+    WebIdentity(WebIdentity),
     /// Somebody who proved nothing, with the access key they named.
     Unproven { access_key_id: Option<String> },
+}
+
+/// Somebody an OpenID Connect issuer vouches for.
+#[derive(Clone, Debug)]
+pub(crate) struct WebIdentity {
+    /// The ARN of the provider that the account has for the issuer.
+    pub(crate) provider: String,
+    /// Whom the token is for.
+    pub(crate) audience: String,
+    /// Whom it is about.
+    pub(crate) subject: String,
 }
 
 /// What happened, to whatever end.
@@ -105,6 +116,8 @@ pub(crate) struct Event {
     pub(crate) resource: Option<String>,
     /// What the request said, reduced by [`parameters`].
     pub(crate) parameters: Option<Value>,
+    /// What was given out, without secrets.
+    pub(crate) response: Option<Value>,
     /// The code and message of the refusal.
     pub(crate) error: Option<(String, String)>,
     pub(crate) read_only: bool,
@@ -129,7 +142,7 @@ impl Event {
             "sourceIPAddress": self.origin.source_ip.map(|address| address.to_canonical().to_string()),
             "userAgent": self.origin.user_agent,
             "requestParameters": self.parameters,
-            "responseElements": null,
+            "responseElements": self.response,
             "requestID": self.origin.request_id,
             "eventID": self.id,
             "readOnly": self.read_only,
@@ -167,7 +180,14 @@ impl Event {
     fn identity(&self) -> Value {
         let principal = match &self.actor {
             Actor::Principal(principal) => principal,
-            Actor::WebIdentity => return json!({ "type": "WebIdentityUser" }),
+            Actor::WebIdentity(WebIdentity { provider, audience, subject }) => {
+                return json!({
+                    "type": "WebIdentityUser",
+                    "principalId": cut(&format!("{provider}:{audience}:{subject}")),
+                    "userName": cut(subject),
+                    "identityProvider": provider,
+                });
+            }
             Actor::Unproven { access_key_id } => {
                 return json!({ "type": "Unknown", "accountId": self.recipient, "accessKeyId": access_key_id });
             }
@@ -266,6 +286,7 @@ mod tests {
             recipient: account,
             resource: Some("arn:aws:ecr:us-east-1:111111111111:repository/app".into()),
             parameters: parameters(&json!({ "repositoryName": "app", "imageManifest": "{}", "imageTag": null })),
+            response: None,
             error: Some(("AccessDenied".into(), "no".into())),
             read_only: false,
             applied_for: None,

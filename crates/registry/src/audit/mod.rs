@@ -27,13 +27,15 @@ use ironwharf_model::{AccountId, Error};
 use ironwharf_wire::ecr::shapes::RCTAppliedFor;
 use ironwharf_wire::error::codes;
 use ironwharf_wire::query::Form;
-use serde_json::Value;
+use ironwharf_wire::sts::shapes::AssumeRoleWithWebIdentityResponse;
+use serde_json::{Value, json};
 use time::OffsetDateTime;
 
 pub(crate) use event::{form_parameters, parameters};
 
 use crate::app::App;
 use crate::authenticate::{Caller, Origin};
+pub(crate) use event::WebIdentity;
 use event::{Actor, Event};
 pub(crate) use unproven::Unproven;
 
@@ -139,6 +141,7 @@ impl Act<'_> {
             recipient: self.recipient.clone(),
             resource: (self.resource != "*").then(|| self.resource.to_owned()),
             parameters: self.caller.parameters.clone(),
+            response: None,
             error: code.zip(error.map(ToString::to_string)),
             read_only: is_read(self.action),
             applied_for: None,
@@ -169,16 +172,33 @@ impl Act<'_> {
 }
 
 /// Records that a web identity token was exchanged for a role's session, or why
-/// it was not.
-pub(crate) async fn web_identity(app: &App, parts: &Parts, form: &Form, error: Option<&Error>) {
+/// it was not. `identity` is whom the token proved to be there.
+pub(crate) async fn web_identity(
+    app: &App,
+    parts: &Parts,
+    form: &Form,
+    identity: Option<WebIdentity>,
+    result: Result<&AssumeRoleWithWebIdentityResponse, &Error>,
+) {
     let role = form.get("RoleArn").unwrap_or_default();
     let account = role.strip_prefix("arn:aws:iam::").and_then(|rest| rest.get(..12)).map(AccountId::parse);
     let Some(Ok(account)) = account else { return };
-    // A role that does not trust a token has been shown a good one.
-    let proven = error.is_none_or(|error| matches!(error, Error::NotAuthorized { .. }));
-    let actor = if proven { Actor::WebIdentity } else { Actor::Unproven { access_key_id: None } };
+    let actor = identity.map_or(Actor::Unproven { access_key_id: None }, Actor::WebIdentity);
     let attempt = Attempt { action: "sts:AssumeRoleWithWebIdentity", account: &account, actor };
-    attempt.write(app, parts, Some(role), form_parameters(form), error).await;
+    let response = result.ok().map(|given| {
+        let session = given.assumed_role_user.as_ref();
+        json!({
+            "accessKeyId": given.credentials.as_ref().map(|credentials| &credentials.access_key_id),
+            "assumedRoleUser": session.map(|session| json!({
+                "assumedRoleId": session.assumed_role_id,
+                "arn": session.arn,
+            })),
+            "subjectFromWebIdentityToken": given.subject_from_web_identity_token,
+            "provider": given.provider,
+            "audience": given.audience,
+        })
+    });
+    attempt.write(app, parts, Some(role), form_parameters(form), response, result.err()).await;
 }
 
 /// Records, of so many a minute, that somebody who named a key of `account` was
@@ -192,7 +212,7 @@ pub(crate) async fn unproven(
     error: &Error,
 ) {
     let actor = Actor::Unproven { access_key_id: Some(access_key_id.to_owned()) };
-    Attempt { action, account, actor }.write(app, parts, None, None, Some(error)).await;
+    Attempt { action, account, actor }.write(app, parts, None, None, None, Some(error)).await;
 }
 
 /// What is done by somebody who is no caller.
@@ -210,6 +230,7 @@ impl Attempt<'_> {
         parts: &Parts,
         resource: Option<&str>,
         parameters: Option<Value>,
+        response: Option<Value>,
         error: Option<&Error>,
     ) {
         let Ok(directory) = app.directory().await else { return };
@@ -238,6 +259,7 @@ impl Attempt<'_> {
             recipient: self.account.clone(),
             resource: resource.map(str::to_owned),
             parameters,
+            response,
             error: error.map(|error| (code(error), error.to_string())),
             read_only: is_read(self.action),
             applied_for: None,

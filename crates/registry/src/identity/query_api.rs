@@ -90,9 +90,7 @@ async fn answer_sts(app: &App, parts: &Parts, body: &[u8], form: &Form, request_
     if sts_wire::operation(form).is_ok_and(|operation| operation == sts_wire::OperationName::AssumeRoleWithWebIdentity)
     {
         // It is rare, and large.
-        let result = Box::pin(sts::web_identity::answer(app, parts, form, request_id)).await;
-        audit::web_identity(app, parts, form, result.as_ref().err()).await;
-        return result;
+        return Box::pin(sts::web_identity::answer(app, parts, form, request_id)).await;
     }
     let caller = signed(app, parts, body, sts_wire::SIGNING_NAME, form).await?;
     match sts_wire::operation(form) {

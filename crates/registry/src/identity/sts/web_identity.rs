@@ -25,6 +25,7 @@ use super::assume_role::{
 };
 use super::session;
 use crate::app::App;
+use crate::audit::{self, WebIdentity};
 use crate::authenticate::Origin;
 use crate::authorize;
 use crate::identity::Directory;
@@ -43,8 +44,23 @@ const MAX_AGE_S: i64 = 24 * 3600;
 /// The longest URL of a provider (IAM API Reference: `OpenIDConnectProviderUrlType`).
 const MAX_URL: usize = 255;
 
+const NAME: OperationName = OperationName::AssumeRoleWithWebIdentity;
+
+/// Exchanges a token, and records whose it was and what became of it.
 pub(crate) async fn answer(app: &App, parts: &Parts, form: &Form, request_id: &str) -> Result<String> {
-    const NAME: OperationName = OperationName::AssumeRoleWithWebIdentity;
+    let mut identity = None;
+    let result = exchange(app, parts, form, &mut identity).await;
+    audit::web_identity(app, parts, form, identity, result.as_ref()).await;
+    response_xml(NAME, &result?, request_id)
+}
+
+/// `identity` becomes whom the issuer vouches for, also if that is of no use.
+async fn exchange(
+    app: &App,
+    parts: &Parts,
+    form: &Form,
+    identity: &mut Option<WebIdentity>,
+) -> Result<AssumeRoleWithWebIdentityResponse> {
     let input: AssumeRoleWithWebIdentityRequest = decode(NAME, form)?;
     if input.provider_id.is_some() {
         let message = "ProviderId is for OAuth 2.0 access tokens, which are not accepted".to_owned();
@@ -55,6 +71,11 @@ pub(crate) async fn answer(app: &App, parts: &Parts, form: &Form, request_id: &s
     let (now, directory) = (OffsetDateTime::now_utc(), app.directory().await?);
     let name = RoleName::parse(&input.role_arn)?;
     let vouched = vouched(app, &directory, &name, &input.web_identity_token, now.unix_timestamp()).await?;
+    *identity = Some(WebIdentity {
+        provider: provider_arn(&name.account, &vouched.url),
+        audience: vouched.audience.clone(),
+        subject: vouched.claims.subject.clone(),
+    });
     let found = name.find(&directory).await?;
     let Found { role, account_incarnation } = found.ok_or(Error::NotAuthorized { action: ACTION })?;
     let context = context(app, parts, &name, &role, &vouched, &input.role_session_name, now);
@@ -68,7 +89,7 @@ pub(crate) async fn answer(app: &App, parts: &Parts, form: &Form, request_id: &s
             now.unix_timestamp(),
         )
     };
-    let output = AssumeRoleWithWebIdentityResponse {
+    Ok(AssumeRoleWithWebIdentityResponse {
         subject_from_web_identity_token: Some(vouched.claims.subject),
         assumed_role_user: session::assumed_role_user(&bearer),
         packed_policy_size: session::packed_size(&bearer),
@@ -76,8 +97,7 @@ pub(crate) async fn answer(app: &App, parts: &Parts, form: &Form, request_id: &s
         audience: Some(vouched.audience),
         credentials: Some(session::issue(&directory, bearer, seconds).await?),
         ..AssumeRoleWithWebIdentityResponse::default()
-    };
-    response_xml(NAME, &output, request_id)
+    })
 }
 
 /// What an issuer says of somebody, to the account of a role.
