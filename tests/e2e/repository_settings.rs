@@ -267,3 +267,30 @@ async fn policies_see_tags_at_once() {
     look().await.expect_aws_error_code("AccessDeniedException");
     registry.stop().await;
 }
+
+/// Creating a repository with tags takes the right to tag it.
+#[tokio::test]
+async fn tags_at_creation_take_the_right_to_tag() {
+    let registry = Registry::start().await;
+    let root = registry.client();
+    let allow = |actions: Value| json!({ "Effect": "Allow", "Action": actions, "Resource": "*" });
+    let policy = |statements: Value| json!({ "Version": "2012-10-17", "Statement": statements });
+    let user = root.new_user("user", Some(&policy(json!([allow(json!("ecr:CreateRepository"))])))).await;
+    let create =
+        |name: &str, tags: Value| user.api("CreateRepository", json!({ "repositoryName": name, "tags": tags }));
+    let tags = json!([{ "Key": "team", "Value": "web" }]);
+    create("plain", Value::Null).await.expect_status(200);
+    create("none", json!([])).await.expect_status(200);
+    let refused = create("tagged", tags.clone()).await;
+    refused.expect_aws_error_code("AccessDeniedException");
+    assert!(refused.text().contains(&format!("ecr:TagResource on resource: {}", arn("tagged"))), "{}", refused.text());
+    let look = json!({ "repositoryNames": ["tagged"] });
+    root.api("DescribeRepositories", look).await.expect_aws_error_code("RepositoryNotFoundException");
+    // What is asked of tags is asked of these.
+    let mut tag = allow(json!("ecr:TagResource"));
+    tag["Condition"] = json!({ "StringEquals": { "aws:RequestTag/team": "web" } });
+    root.put_user_policy("user", &policy(json!([allow(json!("ecr:CreateRepository")), tag]))).await;
+    create("tagged", json!([{ "Key": "team", "Value": "core" }])).await.expect_aws_error_code("AccessDeniedException");
+    create("tagged", tags).await.expect_status(200);
+    registry.stop().await;
+}
