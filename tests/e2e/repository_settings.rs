@@ -1,6 +1,7 @@
 //! Tag mutability, scan on push and resource tags of repositories.
 
 use futures::future::join_all;
+use ironwharf_model::{AccountId, Region, RepositoryName};
 use ironwharf_tests::{Client, Image, Registry};
 use serde_json::{Value, json};
 
@@ -292,5 +293,28 @@ async fn tags_at_creation_take_the_right_to_tag() {
     root.put_user_policy("user", &policy(json!([allow(json!("ecr:CreateRepository")), tag]))).await;
     create("tagged", json!([{ "Key": "team", "Value": "core" }])).await.expect_aws_error_code("AccessDeniedException");
     create("tagged", tags).await.expect_status(200);
+    registry.stop().await;
+}
+
+/// A policy that comes too late for its repository is for no other one.
+#[tokio::test]
+async fn a_policy_is_set_on_the_repository_it_was_meant_for() {
+    let registry = Registry::start().await;
+    let client = registry.client();
+    let name = json!({ "repositoryName": "app" });
+    let region = Region::parse("us-east-1").expect("a Region");
+    let statement = json!({ "Effect": "Allow", "Principal": "*", "Action": "ecr:ListImages" });
+    let policy = json!({ "Version": "2012-10-17", "Statement": [statement] }).to_string();
+    client.api_ok("CreateRepository", name.clone()).await;
+    let table = registry.app().cloud(&region).await.expect("the storage").table;
+    let (account, repository) =
+        (AccountId::parse(ACCOUNT).expect("valid"), RepositoryName::parse("app").expect("valid"));
+    let first = table.repository(&account, &repository).await.expect("read").expect("there").key;
+    assert!(table.put_repository_policy(&first, &policy).await.expect("an answer"));
+    client.api_ok("DeleteRepository", name.clone()).await;
+    assert!(!table.put_repository_policy(&first, &policy).await.expect("an answer"));
+    client.api_ok("CreateRepository", name.clone()).await;
+    assert!(!table.put_repository_policy(&first, &policy).await.expect("an answer"));
+    client.api("GetRepositoryPolicy", name).await.expect_aws_error_code("RepositoryPolicyNotFoundException");
     registry.stop().await;
 }
