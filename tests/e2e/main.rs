@@ -8,6 +8,7 @@
     reason = "a panic is how a test fails"
 )]
 
+mod accepted_media_types;
 mod access;
 mod account_ids;
 mod account_settings;
@@ -17,6 +18,7 @@ mod api_layers;
 mod api_listings;
 mod api_regions;
 mod api_repositories;
+mod archive;
 mod audit;
 mod encryption;
 mod every_door;
@@ -32,7 +34,9 @@ mod oci_listings;
 mod oci_manifests;
 mod oci_names;
 mod oci_uploads;
+mod pull_times;
 mod rate_limits;
+mod referrers_api;
 mod repository_deletion;
 mod repository_settings;
 mod sessions;

@@ -1,6 +1,7 @@
 //! Tag mutability, scan on push and resource tags of repositories.
 
 use futures::future::join_all;
+use ironwharf_model::{AccountId, Region, RepositoryName};
 use ironwharf_tests::{Client, Image, Registry};
 use serde_json::{Value, json};
 
@@ -265,5 +266,55 @@ async fn policies_see_tags_at_once() {
     look().await.expect_status(200);
     root.api_ok("UntagResource", untag("team")).await;
     look().await.expect_aws_error_code("AccessDeniedException");
+    registry.stop().await;
+}
+
+/// Creating a repository with tags takes the right to tag it.
+#[tokio::test]
+async fn tags_at_creation_take_the_right_to_tag() {
+    let registry = Registry::start().await;
+    let root = registry.client();
+    let allow = |actions: Value| json!({ "Effect": "Allow", "Action": actions, "Resource": "*" });
+    let policy = |statements: Value| json!({ "Version": "2012-10-17", "Statement": statements });
+    let user = root.new_user("user", Some(&policy(json!([allow(json!("ecr:CreateRepository"))])))).await;
+    let create =
+        |name: &str, tags: Value| user.api("CreateRepository", json!({ "repositoryName": name, "tags": tags }));
+    let tags = json!([{ "Key": "team", "Value": "web" }]);
+    create("plain", Value::Null).await.expect_status(200);
+    create("none", json!([])).await.expect_status(200);
+    let refused = create("tagged", tags.clone()).await;
+    refused.expect_aws_error_code("AccessDeniedException");
+    assert!(refused.text().contains(&format!("ecr:TagResource on resource: {}", arn("tagged"))), "{}", refused.text());
+    let look = json!({ "repositoryNames": ["tagged"] });
+    root.api("DescribeRepositories", look).await.expect_aws_error_code("RepositoryNotFoundException");
+    // What is asked of tags is asked of these.
+    let mut tag = allow(json!("ecr:TagResource"));
+    tag["Condition"] = json!({ "StringEquals": { "aws:RequestTag/team": "web" } });
+    root.put_user_policy("user", &policy(json!([allow(json!("ecr:CreateRepository")), tag]))).await;
+    create("tagged", json!([{ "Key": "team", "Value": "core" }])).await.expect_aws_error_code("AccessDeniedException");
+    create("tagged", tags).await.expect_status(200);
+    registry.stop().await;
+}
+
+/// A policy that comes too late for its repository is for no other one.
+#[tokio::test]
+async fn a_policy_is_set_on_the_repository_it_was_meant_for() {
+    let registry = Registry::start().await;
+    let client = registry.client();
+    let name = json!({ "repositoryName": "app" });
+    let region = Region::parse("us-east-1").expect("a Region");
+    let statement = json!({ "Effect": "Allow", "Principal": "*", "Action": "ecr:ListImages" });
+    let policy = json!({ "Version": "2012-10-17", "Statement": [statement] }).to_string();
+    client.api_ok("CreateRepository", name.clone()).await;
+    let table = registry.app().cloud(&region).await.expect("the storage").table;
+    let (account, repository) =
+        (AccountId::parse(ACCOUNT).expect("valid"), RepositoryName::parse("app").expect("valid"));
+    let first = table.repository(&account, &repository).await.expect("read").expect("there").key;
+    assert!(table.put_repository_policy(&first, &policy).await.expect("an answer"));
+    client.api_ok("DeleteRepository", name.clone()).await;
+    assert!(!table.put_repository_policy(&first, &policy).await.expect("an answer"));
+    client.api_ok("CreateRepository", name.clone()).await;
+    assert!(!table.put_repository_policy(&first, &policy).await.expect("an answer"));
+    client.api("GetRepositoryPolicy", name).await.expect_aws_error_code("RepositoryPolicyNotFoundException");
     registry.stop().await;
 }

@@ -63,19 +63,21 @@ pub(crate) async fn delete_tag(
             });
         }
         let is_last = |image: &ImageRecord| image.tags.iter().all(|other| other == tag.as_str());
-        let deletes_image = match last_tag {
-            LastTag::LeavesImage => None,
+        let done = match last_tag {
+            LastTag::LeavesImage => table.remove_tag(repository, tag, &digest).await?.is_ok(),
             LastTag::DeletesImage => {
                 let found = table.image_records(repository, std::slice::from_ref(&digest)).await?;
-                found.into_iter().next().filter(is_last)
+                match found.first() {
+                    // An index holds on to the image, and so to its last tag.
+                    Some(image) if is_last(image) => {
+                        delete_as_read(Storage::of(permit)?, repository, image, permit.caller().now_s()).await?
+                    }
+                    // Two who remove two tags at once must not both take theirs
+                    // for one of several.
+                    Some(image) => table.remove_tag_of(repository, tag, image).await?.is_ok(),
+                    None => false,
+                }
             }
-        };
-        let done = match deletes_image {
-            // An index may hold on to an image that loses its last tag.
-            Some(image) if image.parents == 0 => {
-                delete_as_read(Storage::of(permit)?, repository, &image, permit.caller().now_s()).await?
-            }
-            _ => table.remove_tag(repository, tag, &digest).await?.is_ok(),
         };
         if done {
             return Ok(digest);

@@ -221,10 +221,12 @@ pub enum Commit<'a> {
 
 /// Which image may be changed.
 #[derive(Clone, Copy)]
-enum Needed {
+enum Needed<'a> {
     Any,
     /// One that is not in the archive.
     Active,
+    /// One that has not changed since it was read.
+    AsRead(&'a ImageRecord),
 }
 
 /// Why a commit was refused: something changed since the state was read. The
@@ -306,7 +308,7 @@ impl Table {
             let lost_above =
                 |previous: &Digest| matches!(commit, Commit::New(image) if image.children.contains(previous));
             if let Some(previous) = previous.filter(|previous| *previous != digest && !lost_above(previous)) {
-                writes.push(self.drop_tags(repository, previous, std::slice::from_ref(tag))?);
+                writes.push(self.drop_tags(repository, previous, std::slice::from_ref(tag), Needed::Any)?);
             }
         }
         // Last, so that the places of the others stay.
@@ -400,9 +402,15 @@ impl Table {
         Ok(TransactWriteItem::builder().update(update).build())
     }
 
-    fn drop_tags(&self, repository: &RepositoryKey, digest: &Digest, tags: &[Tag]) -> Result<TransactWriteItem> {
+    fn drop_tags(
+        &self,
+        repository: &RepositoryKey,
+        digest: &Digest,
+        tags: &[Tag],
+        needed: Needed<'_>,
+    ) -> Result<TransactWriteItem> {
         let expression = "DELETE tags :tags ADD revision :one";
-        self.change_image(repository, digest, expression, Needed::Any, [(":tags", tag_set(tags))])
+        self.change_image(repository, digest, expression, needed, [(":tags", tag_set(tags))])
     }
 
     /// An index that lists `child` goes.
@@ -421,7 +429,7 @@ impl Table {
         repository: &RepositoryKey,
         digest: &Digest,
         expression: &str,
-        needed: Needed,
+        needed: Needed<'_>,
         values: [(&str, AttributeValue); N],
     ) -> Result<TransactWriteItem> {
         let values = values.into_iter().chain([(":one", number(1))]);
@@ -435,6 +443,10 @@ impl Table {
             Needed::Active => update
                 .condition_expression(format!("attribute_exists(pk) AND {IS_ACTIVE}"))
                 .expression_attribute_names("#status", "status"),
+            Needed::AsRead(image) => update
+                .condition_expression("push = :push AND revision = :revision")
+                .expression_attribute_values(":push", string(&image.push))
+                .expression_attribute_values(":revision", number(image.revision)),
         };
         let update = update.build().map_err(Error::internal)?;
         Ok(TransactWriteItem::builder().update(update).build())
@@ -533,7 +545,18 @@ impl Table {
         tag: &Tag,
         digest: &Digest,
     ) -> Result<Result<(), CommitConflict>> {
-        self.remove_tags(repository, std::slice::from_ref(tag), digest).await
+        self.remove_tags(repository, std::slice::from_ref(tag), digest, Needed::Any).await
+    }
+
+    /// Removes one of the tags of an image. Refused if the image has changed
+    /// since it was read: this may be its last tag by now.
+    pub async fn remove_tag_of(
+        &self,
+        repository: &RepositoryKey,
+        tag: &Tag,
+        image: &ImageRecord,
+    ) -> Result<Result<(), CommitConflict>> {
+        self.remove_tags(repository, std::slice::from_ref(tag), &image.digest, Needed::AsRead(image)).await
     }
 
     async fn remove_tags(
@@ -541,8 +564,9 @@ impl Table {
         repository: &RepositoryKey,
         tags: &[Tag],
         digest: &Digest,
+        needed: Needed<'_>,
     ) -> Result<Result<(), CommitConflict>> {
-        let mut writes = vec![self.drop_tags(repository, digest, tags)?];
+        let mut writes = vec![self.drop_tags(repository, digest, tags, needed)?];
         for tag in tags {
             writes.push(self.delete_tag(repository, tag, digest)?);
         }
@@ -583,7 +607,7 @@ impl Table {
         let (before, with) = tags.split_at(first);
         let mut revision = image.revision;
         for tags in before.chunks(TAGS_PER_TRANSACTION) {
-            if self.remove_tags(repository, tags, &image.digest).await?.is_err() {
+            if self.remove_tags(repository, tags, &image.digest, Needed::Any).await?.is_err() {
                 return Ok(Err(CommitConflict::Changed));
             }
             revision += 1;

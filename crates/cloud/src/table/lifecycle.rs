@@ -216,7 +216,7 @@ impl Table {
     }
 
     /// That the repository is there, and is this incarnation.
-    fn is_current(&self, repository: &RepositoryKey) -> Result<TransactWriteItem> {
+    pub(super) fn is_current(&self, repository: &RepositoryKey) -> Result<TransactWriteItem> {
         let RepositoryKey { account, name, incarnation, .. } = repository;
         let check = ConditionCheck::builder()
             .table_name(&self.name)

@@ -15,6 +15,7 @@ use ironwharf_wire::ecr::{OperationName, Timestamp};
 
 use super::paging::PageRequest;
 use super::{Call, Operation, Target};
+use crate::authorize::{Details, Resource};
 use crate::encryption::{encryption_of, shape_of};
 use crate::jobs::purge;
 use crate::repositories::{id as repository_id, not_found, with_defaults};
@@ -38,8 +39,14 @@ impl Operation for CreateRepository {
         Some(tags.iter().map(|tag| (tag.key.clone(), tag.value.clone())).collect())
     }
 
+    /// Tags take the right to tag as well.
     async fn run(call: &Call<'_>, input: Self::Input) -> Result<Self::Output> {
         let permit = &call.permit;
+        if let Some(tags) = Self::request_tags(&input).filter(|tags| !tags.is_empty()) {
+            let (account, name) = (permit.registry().clone(), permit.repository()?.clone());
+            let details = Details { request_tags: Some(tags), ..Details::default() };
+            permit.require("ecr:TagResource", &Resource::Repository { account, name }, &details).await?;
+        }
         let mutability = input.image_tag_mutability.unwrap_or(ImageTagMutability::Mutable);
         let scanning = input.image_scanning_configuration.and_then(|scanning| scanning.scan_on_push);
         let defaults = with_defaults(permit.registry(), permit.repository()?, permit.caller().now_ms());

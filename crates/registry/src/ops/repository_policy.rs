@@ -63,8 +63,13 @@ impl Operation for SetRepositoryPolicy {
                 return Err(Error::invalid_parameter("policyText", reason));
             }
         }
-        permit.table()?.put_repository_policy(&repository, Some(&input.policy_text)).await?;
+        let is_set = permit.table()?.put_repository_policy(&repository, &input.policy_text).await?;
         permit.region().policies.forget_repository(registry, name);
+        if !is_set {
+            // Deleted since it was read. One of the same name is another.
+            permit.region().repositories.forget(registry, name);
+            return Err(not_found(registry, name));
+        }
         Ok(SetRepositoryPolicyResponse {
             registry_id: Some(registry.to_string()),
             repository_name: Some(name.to_string()),
@@ -111,7 +116,7 @@ impl Operation for DeleteRepositoryPolicy {
     async fn run(call: &Call<'_>, _: Self::Input) -> Result<Self::Output> {
         let permit = &call.permit;
         let (registry, name) = (permit.registry(), permit.repository()?);
-        let text = permit.table()?.put_repository_policy(&current(call).await?, None).await?;
+        let text = permit.table()?.delete_repository_policy(&current(call).await?).await?;
         permit.region().policies.forget_repository(registry, name);
         let text = text.ok_or_else(|| Error::RepositoryPolicyNotFound(repository_id(registry, name)))?;
         Ok(DeleteRepositoryPolicyResponse {

@@ -278,13 +278,19 @@ impl Table {
         self.policy_text(&Key::RepositoryPolicy { repository }).await
     }
 
-    /// Sets or removes (`None`) the policy of a repository; the one before.
-    pub async fn put_repository_policy(
-        &self,
-        repository: &super::RepositoryKey,
-        text: Option<&str>,
-    ) -> Result<Option<String>> {
-        self.put_policy_text(&Key::RepositoryPolicy { repository }, text).await
+    /// Sets the policy of a repository; `false` if this incarnation of it is
+    /// not there any more.
+    pub async fn put_repository_policy(&self, repository: &super::RepositoryKey, text: &str) -> Result<bool> {
+        let item = Build::new(&Key::RepositoryPolicy { repository }).string("policy", text).item();
+        let put = Put::builder().table_name(&self.name).set_item(Some(item)).build().map_err(Error::internal)?;
+        let put = TransactWriteItem::builder().put(put).build();
+        let written = self.transact(vec![put, self.is_current(repository)?]).await?;
+        Ok(matches!(written, Transaction::Written))
+    }
+
+    /// Removes the policy of a repository; what it was.
+    pub async fn delete_repository_policy(&self, repository: &super::RepositoryKey) -> Result<Option<String>> {
+        self.put_policy_text(&Key::RepositoryPolicy { repository }, None).await
     }
 
     async fn policy_text(&self, key: &Key<'_>) -> Result<Option<String>> {
