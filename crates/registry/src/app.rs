@@ -176,6 +176,10 @@ impl App {
         }
         let codes = error::codes(error);
         let (status, content_type, body) = match protocol {
+            // What ECR says to who has not logged in: text, and no error of OCI.
+            Protocol::Oci if matches!(error, Error::NotAuthenticated) => {
+                (codes.oci_status, "text/plain; charset=utf-8", "Not Authorized\n".to_owned())
+            }
             Protocol::Oci => (codes.oci_status, "application/json", error::oci_body(error).to_string()),
             Protocol::Json => (codes.aws_status, "application/x-amz-json-1.1", error::aws_body(error).to_string()),
             Protocol::Query(service) => (codes.query_status, "text/xml", service.error(error, request_id)),
