@@ -258,3 +258,24 @@ async fn a_repository_that_a_push_creates_has_its_event() {
     }));
     registry.stop().await;
 }
+
+#[tokio::test]
+async fn another_account_cannot_fill_a_trail() {
+    let registry = Registry::start().await;
+    let operator = registry.client();
+    let (a, b) = (operator.new_account(A).await, operator.new_account(B).await);
+    a.api_ok("CreateRepository", json!({ "repositoryName": "app" })).await;
+    let count = 30;
+    for _ in 0..count {
+        let input = json!({ "registryId": A, "repositoryName": "app" });
+        b.api("DeleteRepository", input).await.expect_aws_error_code("AccessDeniedException");
+    }
+    assert_eq!(refusals(&b).await.len(), count);
+    // The minute may have ended in between.
+    let of_a = refusals(&a).await.len();
+    assert!((1..=20).contains(&of_a), "{of_a}");
+    // It takes nobody else's place.
+    a.api("DeleteRepository", json!({ "repositoryName": "none" })).await.expect_status(400);
+    assert_eq!(refusals(&a).await.len(), of_a + 1);
+    registry.stop().await;
+}

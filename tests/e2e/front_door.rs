@@ -7,7 +7,6 @@ use base64::engine::general_purpose::STANDARD;
 use ironwharf_model::{AccountId, Digest};
 use ironwharf_tests::{Image, Registry, raw};
 use ironwharf_wire::route::Route;
-use serde_json::json;
 
 use crate::words::unknown_digest;
 
@@ -91,8 +90,7 @@ async fn strangers_get_the_challenge_on_every_path() {
             assert_eq!(reply.header("www-authenticate"), challenge);
             assert_eq!(reply.header("docker-distribution-api-version"), "registry/2.0");
             if method != "HEAD" {
-                let errors = json!([{ "code": "UNAUTHORIZED", "message": "Not Authorized", "detail": null }]);
-                assert_eq!(reply.json(), json!({ "errors": errors }), "{method} {path}");
+                reply.expect_challenge();
             }
         }
     }
@@ -158,7 +156,7 @@ async fn bad_tokens_are_refused() {
     ] {
         println!("{not_ours}");
         let reply = get(not_ours).await;
-        reply.expect_oci_error(401, "UNAUTHORIZED");
+        reply.expect_challenge();
         assert!(reply.header("www-authenticate").starts_with("Basic "));
     }
     let message = "Your authorization token has expired. Reauthenticate and try again.";
@@ -182,10 +180,10 @@ async fn bad_tokens_are_refused() {
     // Two headers are one too many, even with the same value.
     let twice =
         client.oci("GET", "/v2/app/manifests/latest").header("authorization", &good).header("authorization", &good);
-    twice.send().await.expect_oci_error(401, "UNAUTHORIZED");
+    twice.send().await.expect_challenge();
     // A token in the query is none.
     let query = format!("/v2/app/manifests/latest?X-Amz-Signature={count}&access_token={count}");
-    client.call("GET", &query).send().await.expect_oci_error(401, "UNAUTHORIZED");
+    client.call("GET", &query).send().await.expect_challenge();
     registry.stop().await;
 }
 

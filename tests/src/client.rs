@@ -506,6 +506,20 @@ impl Reply {
         self
     }
 
+    /// Fails the test unless this is what ECR says to a client of the data plane
+    /// that has not logged in.
+    #[track_caller]
+    pub fn expect_challenge(&self) -> &Self {
+        self.expect_status(401);
+        assert_eq!(self.header("content-type"), "text/plain; charset=utf-8");
+        assert_eq!(self.text(), "Not Authorized\n");
+        assert_eq!(self.header("docker-distribution-api-version"), "registry/2.0");
+        let challenge = self.header("www-authenticate");
+        assert!(challenge.starts_with("Basic realm=\"https://"), "{challenge}");
+        assert!(challenge.ends_with("/\",service=\"ecr.amazonaws.com\""), "{challenge}");
+        self
+    }
+
     /// Fails the test unless this is an error of the AWS API with this code
     /// and message.
     #[track_caller]

@@ -12,7 +12,7 @@ use ironwharf_wire::query::Service;
 use tokio::sync::{Notify, OnceCell};
 use tracing::Instrument as _;
 
-use crate::audit::Unproven;
+use crate::audit::{Foreign, Unproven};
 use crate::authenticate::RequestId;
 use crate::body::{self, Body};
 use crate::config::AppConfig;
@@ -42,6 +42,7 @@ struct Inner {
     issuers: Issuers,
     work_made: Notify,
     unproven: Unproven,
+    foreign: Arc<Foreign>,
 }
 
 /// Which protocol a request speaks, which decides how its errors are sent.
@@ -61,8 +62,9 @@ impl App {
         let (regions, directory) = (OpenRegions::new(regions, config.create_on_push), OnceCell::new());
         let throttle = Arc::new(Throttle::new(config.rate_limits));
         let issuers = Issuers::new(config.egress.clone());
-        let (work_made, unproven) = (Notify::new(), Unproven::default());
-        Self { inner: Arc::new(Inner { config, regions, directory, throttle, issuers, work_made, unproven }) }
+        let (work_made, unproven, foreign) = (Notify::new(), Unproven::default(), Arc::default());
+        let inner = Inner { config, regions, directory, throttle, issuers, work_made, unproven, foreign };
+        Self { inner: Arc::new(inner) }
     }
 
     pub(crate) fn config(&self) -> &AppConfig {
@@ -90,6 +92,11 @@ impl App {
     /// How many refusals of strangers were kept.
     pub(crate) fn unproven(&self) -> &Unproven {
         &self.inner.unproven
+    }
+
+    /// How many refusals of other accounts' principals were kept.
+    pub(crate) fn foreign(&self) -> &Arc<Foreign> {
+        &self.inner.foreign
     }
 
     /// Who there is, and what they may do.
@@ -169,6 +176,10 @@ impl App {
         }
         let codes = error::codes(error);
         let (status, content_type, body) = match protocol {
+            // What ECR says to who has not logged in: text, and no error of OCI.
+            Protocol::Oci if matches!(error, Error::NotAuthenticated) => {
+                (codes.oci_status, "text/plain; charset=utf-8", "Not Authorized\n".to_owned())
+            }
             Protocol::Oci => (codes.oci_status, "application/json", error::oci_body(error).to_string()),
             Protocol::Json => (codes.aws_status, "application/x-amz-json-1.1", error::aws_body(error).to_string()),
             Protocol::Query(service) => (codes.query_status, "text/xml", service.error(error, request_id)),

@@ -52,6 +52,8 @@ pub struct Caller {
     pub(crate) region: Arc<RegionState>,
     pub(crate) directory: Arc<Directory>,
     pub(crate) throttle: Arc<Throttle>,
+    /// What of refusals is kept in the trails of other accounts.
+    pub(crate) foreign: Arc<audit::Foreign>,
 }
 
 /// Where a request comes from, as conditions of policies can ask.
@@ -248,7 +250,7 @@ async fn caller(
     let principal = bearer.principal.clone();
     let parameters = None;
     let origin = Origin::of(app, parts);
-    let throttle = Arc::clone(app.throttle());
+    let (throttle, foreign) = (Arc::clone(app.throttle()), Arc::clone(app.foreign()));
     Ok(Caller {
         principal,
         now,
@@ -261,6 +263,7 @@ async fn caller(
         region,
         directory,
         throttle,
+        foreign,
     })
 }
 

@@ -8,7 +8,8 @@
 //! known of requests that prove nobody is in [`unproven`].
 //!
 //! Invariant: an event goes to the account that was acted on, and, if a caller
-//! of another account did it, to the caller's account too.
+//! of another account did it, to the caller's account too. Of refusals of such
+//! a caller the account that was acted on has some, its own has all.
 //! Invariant: no event holds a secret (see [`event`]).
 
 mod event;
@@ -37,7 +38,7 @@ use crate::app::App;
 use crate::authenticate::{Caller, Origin};
 pub(crate) use event::WebIdentity;
 use event::{Actor, Event};
-pub(crate) use unproven::Unproven;
+pub(crate) use unproven::{Foreign, Unproven};
 
 /// Actions that change something only if a transaction says so: beginning an
 /// upload stores nothing, asking how far it got neither.
@@ -165,7 +166,11 @@ impl Act<'_> {
         let own = &self.caller.principal.account;
         written(table.write_audit(own, &record).await);
         // A stranger's refusal is no business of an account that is not there.
-        if self.recipient != own && matches!(self.caller.directory.account(self.recipient).await, Ok(Some(_))) {
+        if self.recipient == own || !matches!(self.caller.directory.account(self.recipient).await, Ok(Some(_))) {
+            return;
+        }
+        let both = (own.clone(), self.recipient.clone());
+        if event.error.is_none() || self.caller.foreign.keeps(&both, self.caller.now_s()) {
             written(table.write_audit(self.recipient, &record).await);
         }
     }
