@@ -18,6 +18,7 @@ enum Act {
     Delete { reference: String },
     BatchDelete { id: Value },
     DeleteBlob { digest: String },
+    Store { digest: String, class: &'static str },
 }
 
 impl Act {
@@ -42,6 +43,11 @@ impl Act {
             Self::DeleteBlob { digest } => {
                 client.oci("DELETE", &format!("/v2/{REPOSITORY}/blobs/{digest}")).send().await
             }
+            Self::Store { digest, class } => {
+                let id = json!({ "imageDigest": digest });
+                let input = json!({ "repositoryName": REPOSITORY, "imageId": id, "targetStorageClass": class });
+                client.api("UpdateImageStorageClass", input).await
+            }
         }
     }
 
@@ -60,7 +66,7 @@ impl Act {
         let body = reply.json();
         let code = match self {
             Self::BatchDelete { .. } => &body["failures"][0]["failureCode"],
-            Self::PutImage { .. } => &body["__type"],
+            Self::PutImage { .. } | Self::Store { .. } => &body["__type"],
             _ => &body["errors"][0]["code"],
         };
         code.as_str().unwrap_or_else(|| panic!("{self:?}: {}", reply.text())).to_owned()
@@ -135,6 +141,7 @@ async fn pushes_and_deletions_leave_one_truth() {
                 Act::PutImage { .. } => &["ImageAlreadyExistsException"],
                 Act::Delete { .. } => &["MANIFEST_UNKNOWN"],
                 Act::BatchDelete { .. } | Act::DeleteBlob { .. } => &["ImageNotFound"],
+                Act::Store { .. } => unreachable!("no act of this test"),
             };
             let is_allowed = refusal.as_deref().is_none_or(|code| allowed.contains(&code));
             assert!(is_allowed, "round {round}: {act:?} was refused with {refusal:?}");
@@ -143,6 +150,73 @@ async fn pushes_and_deletions_leave_one_truth() {
         let digests = images.each_ref().map(|image| image.digest.as_str());
         consistency::expect_no_others(&client, REPOSITORY, &held, &digests, &tags).await;
     }
+    registry.stop().await;
+}
+
+/// The archive beside pushes and deletions: whatever happens, an image is either
+/// whole or in the archive, and what is in the archive comes back whole.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_archive_leaves_one_truth() {
+    const ROUNDS: usize = 100;
+    const CLIENTS: usize = 6;
+    let mut random = crate::random();
+    let registry = Registry::start().await;
+    let client = Arc::new(registry.client());
+    // Their layers are the same.
+    let one = Image::new("shared");
+    let mut other = one.json();
+    other["annotations"] = json!({ "which": "the other" });
+    let images = [one, Image::from_json(&other)];
+    let tags = ["latest", "stable"];
+    push_blobs(&client, &images[0]).await;
+    let mut found_in_archive = 0;
+    for round in 0..ROUNDS {
+        for (image, tag) in images.iter().zip(tags) {
+            client.push_manifest(REPOSITORY, tag, image).await;
+        }
+        let mut act = || {
+            let image = random.choice(&images).expect("an image").clone();
+            let tag = random.choice(tags).expect("a tag").to_owned();
+            match random.u8(..8) {
+                0..3 => Act::Store { digest: image.digest, class: "ARCHIVE" },
+                3 => Act::Store { digest: image.digest, class: "STANDARD" },
+                4 => Act::Put { image, reference: tag },
+                5 => Act::PutImage { image, tag: Some(tag) },
+                6 => Act::Delete { reference: image.digest },
+                _ => Act::BatchDelete { id: json!({ "imageTag": tag }) },
+            }
+        };
+        let acts = (0..CLIENTS).map(|_| act()).collect();
+        for (act, refusal) in together(&client, acts).await {
+            let allowed = match &act {
+                Act::Put { .. } | Act::DeleteBlob { .. } => &[][..],
+                Act::PutImage { .. } => &["ImageAlreadyExistsException"],
+                Act::Delete { .. } => &["MANIFEST_UNKNOWN"],
+                Act::BatchDelete { .. } => &["ImageNotFound"],
+                Act::Store { .. } => &["ImageNotFoundException", "ImageStorageClassUpdateNotSupportedException"],
+            };
+            let is_allowed = refusal.as_deref().is_none_or(|code| allowed.contains(&code));
+            assert!(is_allowed, "round {round}: {act:?} was refused with {refusal:?}");
+        }
+        let archived = json!({ "repositoryName": REPOSITORY, "filter": { "imageStatus": "ARCHIVED" } });
+        let archived = client.api_ok("DescribeImages", archived).await["imageDetails"].clone();
+        for image in archived.as_array().expect("a list") {
+            found_in_archive += 1;
+            let digest = image["imageDigest"].as_str().expect("a digest").to_owned();
+            assert_eq!(client.get_manifest(REPOSITORY, &digest).await.status, 404, "round {round}");
+            for tag in image["imageTags"].as_array().into_iter().flatten() {
+                let reply = client.get_manifest(REPOSITORY, tag.as_str().expect("a tag")).await;
+                assert_eq!(reply.status, 404, "round {round}: {tag}");
+            }
+            let restore = Act::Store { digest, class: "STANDARD" };
+            let reply = restore.run(&client).await;
+            assert_eq!(reply.expect_status(200).json()["imageStatus"], "ACTIVE");
+        }
+        let held = consistency::check(&client, REPOSITORY).await;
+        let digests = images.each_ref().map(|image| image.digest.as_str());
+        consistency::expect_no_others(&client, REPOSITORY, &held, &digests, &tags).await;
+    }
+    assert!(found_in_archive > 0);
     registry.stop().await;
 }
 
@@ -251,6 +325,7 @@ async fn an_index_never_misses_a_child() {
                 Act::PutImage { .. } => &["ReferencedImagesNotFoundException", "ImageAlreadyExistsException"],
                 Act::Delete { .. } => &["MANIFEST_UNKNOWN", "DENIED"],
                 Act::BatchDelete { .. } | Act::DeleteBlob { .. } => &["ImageNotFound", "ImageReferencedByManifestList"],
+                Act::Store { .. } => unreachable!("no act of this test"),
             };
             let is_allowed = refusal.as_deref().is_none_or(|code| allowed.contains(&code));
             assert!(is_allowed, "round {round}: {act:?} was refused with {refusal:?}");

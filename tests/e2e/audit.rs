@@ -62,7 +62,7 @@ async fn changes_and_refusals_are_in_the_trail_of_whom_they_concern() {
         .map(|event| &event["requestParameters"]["layerDigests"][0])
         .collect();
     let mut digests = image.blob_digests();
-    stored.sort_unstable_by_key(|digest| digest.to_string());
+    stored.sort_unstable_by_key(ToString::to_string);
     digests.sort_unstable();
     assert_eq!(stored, digests.iter().collect::<Vec<_>>());
     let deleted = of_a.iter().find(|event| event["additionalEventData"]["method"] == "DELETE").expect("the deletion");
