@@ -14,7 +14,6 @@ import base64
 import hashlib
 import json
 import re
-import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -27,7 +26,7 @@ from conftest import new_server
 from support.api import AT_A_TIME, Answer, Caller, is_not_served, served_operations
 from support.images import OCI_MANIFEST, sha256
 from support.model import Case, Cases, Model, Samples, misfits
-from support.process import POLL_SECONDS, STATE_LIMIT_SECONDS
+from support.process import wait_for
 from support.server import ACCOUNT, Server
 
 pytestmark = pytest.mark.own_server
@@ -417,10 +416,11 @@ def plain_input(
 
 def wait_for_preview(caller: Caller, repository: str) -> None:
     """Waits until no preview is in progress: the next one would be refused."""
-    deadline = time.monotonic() + STATE_LIMIT_SECONDS
-    while caller.call("GetLifecyclePolicyPreview", {"repositoryName": repository}).body.get("status") == "IN_PROGRESS":
-        assert time.monotonic() < deadline, "the preview does not come to an end"
-        time.sleep(POLL_SECONDS)
+    where = {"repositoryName": repository}
+    wait_for(
+        lambda: caller.call("GetLifecyclePolicyPreview", where).body.get("status") != "IN_PROGRESS",
+        "the end of the preview",
+    )
 
 
 BODIES = {

@@ -54,6 +54,14 @@ def run(
     return done.stdout
 
 
+def wait_for(is_so: Callable[[], bool], what: str) -> None:
+    """Waits for a state that the server brings about by itself."""
+    deadline = time.monotonic() + STATE_LIMIT_SECONDS
+    while not is_so():
+        assert time.monotonic() < deadline, f"waited {STATE_LIMIT_SECONDS} s for {what}"
+        time.sleep(POLL_SECONDS)
+
+
 class Daemon:
     """A program that runs until it is told to stop. Its output goes to files."""
 
