@@ -1,52 +1,24 @@
 //! The server: one port for the data plane, the API and presigned URLs.
-//!
-//! Invariant: every request runs in a task of its own, so a client that goes
-//! away leaves no upload half-held, and a fault in one request is that
-//! request's alone.
 
-use std::convert::Infallible;
 use std::io::Write as _;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
-use std::pin::Pin;
 use std::sync::Arc;
-use std::time::Duration;
 
 use http::header::AUTHORIZATION;
 use http::{Request, Response, StatusCode};
 use http_body_util::BodyExt as _;
 use hyper::body::Incoming;
-use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
-use hyper_util::server::conn::auto;
-use hyper_util::server::graceful::GracefulShutdown;
 use ironwharf_model::{AccountId, Region};
-use ironwharf_registry::{
-    App, AppConfig, Body, ClientAddress, EgressRules, RateLimits, Regions, RegistryHost, RootCredentials, body,
-};
-use tokio::io::AsyncWriteExt as _;
-use tokio::net::{TcpListener, TcpStream};
+use ironwharf_registry::{App, AppConfig, Body, EgressRules, RateLimits, Regions, RegistryHost, RootCredentials, body};
+use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
-use tokio::sync::watch;
 
 use crate::cli::Sentence;
 use crate::counting::{CallCounts, behind};
 use crate::credentials::{self, Endpoint, RootKey};
 use crate::embedded::{BUCKET_PREFIX, Embedded, OpenError};
 use crate::regions::{EmbeddedRegions, EndpointRegions};
-
-/// How long requests in flight may take after a signal to stop.
-const GRACE: Duration = Duration::from_mins(1);
-
-/// How long a connection may take to send the head of a request.
-const HEAD_TIME: Duration = Duration::from_mins(1);
-
-/// The first byte of a TLS connection.
-const TLS_HANDSHAKE: u8 = 0x16;
-
-/// The answer to TLS on the plain port, in a form that TLS clients recognize
-/// as HTTP: they try again without TLS, or say what is wrong.
-const PLAIN_ONLY: &[u8] = b"HTTP/1.0 400 Bad Request\r\nContent-Type: text/plain\r\nConnection: close\r\n\r\n\
-    This port speaks plain HTTP; use http:// and, if your client wants it, its option for insecure registries.\n";
 
 /// What to serve, and where.
 #[derive(Debug)]
@@ -85,12 +57,6 @@ pub struct Server {
 struct Service {
     app: App,
     embedded: Option<Arc<Embedded>>,
-}
-
-/// The service as one client reaches it.
-struct Connection {
-    service: Service,
-    client: ClientAddress,
 }
 
 impl std::fmt::Debug for Service {
@@ -199,73 +165,18 @@ impl Server {
         let worker = tokio::spawn(async move { Box::pin(behind(app.do_work())).await });
         let app = service.app.clone();
         let recorder = tokio::spawn(behind(app.record_pulls()));
-        let graceful = GracefulShutdown::new();
-        let mut http = auto::Builder::new(TokioExecutor::new());
-        http.http1().timer(TokioTimer::new()).header_read_timeout(HEAD_TIME);
-        http.http2().timer(TokioTimer::new());
-        let http = Arc::new(http);
-        let mut stop = std::pin::pin!(stop);
-        let (stopping, stopped) = watch::channel(());
-        loop {
-            let accepted = tokio::select! {
-                accepted = listener.accept() => accepted,
-                () = &mut stop => break,
-            };
-            let (stream, client) = match accepted {
-                Ok((stream, client)) => (stream, ClientAddress(client.ip())),
-                Err(error) => {
-                    // Out of file descriptors, usually: wait for some to come free.
-                    tracing::warn!(%error, "cannot accept a connection");
-                    tokio::time::sleep(Duration::from_millis(100)).await;
-                    continue;
-                }
-            };
-            let service = Connection { service: service.clone(), client };
-            let (http, watcher) = (Arc::clone(&http), graceful.watcher());
-            let mut stopped = stopped.clone();
-            tokio::spawn(async move {
-                // A connection that has not said anything is nothing to wait for.
-                let stream = tokio::select! {
-                    stream = plain(stream) => stream,
-                    _ = stopped.changed() => None,
-                };
-                let Some(stream) = stream else { return };
-                let connection = http.serve_connection(TokioIo::new(stream), service).into_owned();
-                if let Err(error) = watcher.watch(connection).await {
-                    tracing::debug!(error, "a connection ended");
-                }
-            });
-        }
-        // Whatever step it is in, the next start goes on from there.
-        worker.abort();
-        drop((listener, stopping));
-        tracing::info!("stopping: finishing the requests in flight");
-        if tokio::time::timeout(GRACE, graceful.shutdown()).await.is_err() {
-            tracing::warn!("some requests did not finish in time");
-        }
+        let working = worker.abort_handle();
+        let stop = async move {
+            stop.await;
+            // Whatever step it is in, the next start goes on from there.
+            working.abort();
+        };
+        ironwharf_front::serve(listener, service, stop).await;
         recorder.abort();
         behind(app.flush_pulls()).await;
         // Whoever opens the folder next finds it free.
         let _ = recorder.await;
     }
-}
-
-/// The connection, unless it speaks TLS, which is answered at once.
-async fn plain(mut stream: TcpStream) -> Option<TcpStream> {
-    let mut first = [0];
-    let peeked = tokio::time::timeout(HEAD_TIME, stream.peek(&mut first)).await.ok()?.ok()?;
-    if peeked == 0 {
-        return None;
-    }
-    if first == [TLS_HANDSHAKE] {
-        // Whoever is gone before the answer does not need it.
-        let _ = stream.write_all(PLAIN_ONLY).await;
-        let _ = stream.shutdown().await;
-        return None;
-    }
-    // Answers are small and come in one piece: nothing to wait for.
-    stream.set_nodelay(true).ok()?;
-    Some(stream)
 }
 
 /// Where accounts, users and policies are kept. In a data folder that is the
@@ -292,26 +203,7 @@ fn open_regions(options: &ServeOptions, counts: Option<CallCounts>) -> Result<Re
     Ok((Box::new(EmbeddedRegions { embedded: Arc::clone(&embedded), counts }), Some(embedded)))
 }
 
-impl hyper::service::Service<Request<Incoming>> for Connection {
-    type Response = Response<Body>;
-    type Error = Infallible;
-    type Future = Pin<Box<dyn Future<Output = Result<Response<Body>, Infallible>> + Send>>;
-
-    fn call(&self, mut request: Request<Incoming>) -> Self::Future {
-        request.extensions_mut().insert(self.client);
-        let task = tokio::spawn(self.service.clone().answer(request));
-        Box::pin(async move {
-            Ok(task.await.unwrap_or_else(|error| {
-                tracing::error!(%error, "a request ended without an answer");
-                let mut response = Response::new(body::empty());
-                *response.status_mut() = StatusCode::INTERNAL_SERVER_ERROR;
-                response
-            }))
-        })
-    }
-}
-
-impl Service {
+impl ironwharf_front::Handler for Service {
     async fn answer(self, request: Request<Incoming>) -> Response<Body> {
         match &self.embedded {
             Some(embedded) => match object_region(request.uri().path()) {
@@ -321,7 +213,9 @@ impl Service {
             None => self.registry(request).await,
         }
     }
+}
 
+impl Service {
     async fn registry(&self, request: Request<Incoming>) -> Response<Body> {
         self.app.handle(request.map(|incoming| incoming.map_err(Into::into).boxed_unsync())).await
     }

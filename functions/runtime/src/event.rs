@@ -110,7 +110,8 @@ fn load_balancer(event: AlbTargetGroupRequest) -> Parts {
 
 /// The address that the load balancer saw: it appends it to what the client
 /// itself may have put there.
-fn forwarded_for(headers: &HeaderMap) -> Option<String> {
+#[must_use]
+pub fn forwarded_for(headers: &HeaderMap) -> Option<String> {
     let value = headers.get_all("x-forwarded-for").iter().next_back()?.to_str().ok()?;
     value.rsplit(',').next().map(|address| address.trim().to_owned())
 }

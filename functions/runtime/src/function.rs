@@ -59,8 +59,9 @@ impl Function {
         Answer::of(response, sender).await
     }
 
-    async fn respond(&self, request: Request<Body>) -> Response<Body> {
-        match self.scope.check(request.method(), request.uri().path()) {
+    /// Answers a request, unless it is another function's.
+    pub async fn respond(&self, request: Request<Body>) -> Response<Body> {
+        match self.scope.check(request.method(), request.uri(), request.headers()) {
             Ok(()) => self.app.handle(request).await,
             Err(error) => {
                 tracing::warn!(scope = ?self.scope, %error, "refused a request of another function");

@@ -1,11 +1,13 @@
-//! What the Lambda functions share: the registry's handlers behind the HTTP
-//! events of load balancers, API Gateway and function URLs.
+//! What the Lambda functions and the streaming ingress share: the registry's
+//! handlers behind the HTTP events of load balancers, API Gateway and function
+//! URLs, and behind HTTP itself.
 //!
 //! | step | where |
 //! |---|---|
 //! | the environment becomes a configuration | [`settings`] |
 //! | an event becomes a request | [`event`] |
 //! | a request that is another function's is refused | [`scope`] |
+//! | what has the bytes of a layer comes over HTTP instead | [`ingress`] |
 //! | the answer becomes what the sender of the event expects | [`answer`] |
 //!
 //! Invariant: nothing here decides what a request means; that is
@@ -17,6 +19,7 @@
 pub mod answer;
 pub mod event;
 pub mod function;
+pub mod ingress;
 pub mod scope;
 pub mod settings;
 

@@ -9,7 +9,7 @@
 //! | `IRONWHARF_REGISTRY_HOST` | the host in image names; may have `{account}` and `{region}` |
 //! | `IRONWHARF_ROOT_ACCOUNT` | the account, 12 digits |
 //! | `IRONWHARF_ROOT_ACCESS_KEY_ID` | the access key id of its root |
-//! | `IRONWHARF_ROOT_SECRET_ACCESS_KEY` | its secret; only the api function has it |
+//! | `IRONWHARF_ROOT_SECRET_ACCESS_KEY` | its secret; only what verifies signatures has it: the api function and the ingress |
 //! | `IRONWHARF_TENANT_READ_ROLE` | the ARN of the role that tenants' data is read with; optional |
 //! | `IRONWHARF_TENANT_WRITE_ROLE` | the same for writing; the pull function has none |
 //! | `AWS_ENDPOINT_URL` | other services than AWS's, such as LocalStack's; optional |
@@ -142,9 +142,11 @@ mod tests {
     }
 
     #[test]
-    fn only_the_api_function_has_the_secret() {
+    fn only_what_verifies_signatures_has_the_secret() {
         let secret = |scope| read(scope, "", None).unwrap().app.roots[0].secret_access_key.clone();
-        assert_eq!(secret(Scope::Api), "secret");
+        for scope in [Scope::Api, Scope::Ingress] {
+            assert_eq!(secret(scope), "secret");
+        }
         for scope in [Scope::Pull, Scope::Push] {
             assert_eq!(secret(scope).len(), 64);
             assert_ne!(secret(scope), secret(scope));

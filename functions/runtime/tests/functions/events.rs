@@ -161,6 +161,9 @@ async fn a_function_answers_only_its_own_requests() {
         (Scope::Pull, Request::new("GET", "/v2/a/tags/list")),
         (Scope::Push, Request::new("DELETE", "/v2/a/manifests/latest")),
         (Scope::Api, Request::api("DescribeRepositories", &json!({}))),
+        (Scope::Ingress, Request::new("PUT", "/v2/a/manifests/latest")),
+        (Scope::Ingress, Request::new("POST", "/v2/a/blobs/uploads/?digest=sha256:0")),
+        (Scope::Ingress, Request::api("UploadLayerPart", &json!({}))),
     ];
     for gateway in Gateway::ALL {
         for (owner, request) in &requests {

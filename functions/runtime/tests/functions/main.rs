@@ -1,7 +1,8 @@
-//! The functions as Lambda calls them, over embedded services.
+//! The functions as Lambda calls them, and the ingress as a load balancer does, over embedded services.
 
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic, reason = "a panic is how a test fails")]
 
 mod events;
+mod ingress;
 mod support;
 mod template;

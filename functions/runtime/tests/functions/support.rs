@@ -164,15 +164,26 @@ impl Request {
     /// The function it is for.
     pub(crate) fn owner(&self) -> Scope {
         let method = Method::from_bytes(self.method.as_bytes()).unwrap();
-        Scope::ALL.into_iter().find(|scope| scope.check(&method, &self.path).is_ok()).unwrap()
+        // A query that is none belongs to nobody else either.
+        let uri = format!("{}?{}", self.path, self.query).parse().or_else(|_| self.path.parse()).unwrap();
+        let headers = self.header_map();
+        Scope::ALL.into_iter().find(|scope| scope.check(&method, &uri, &headers).is_ok()).unwrap()
+    }
+
+    /// The headers that are some.
+    fn header_map(&self) -> HeaderMap {
+        let header = |(name, value): &(String, String)| {
+            Some((HeaderName::from_bytes(name.as_bytes()).ok()?, HeaderValue::from_str(value).ok()?))
+        };
+        let mut headers = HeaderMap::new();
+        for (name, value) in self.headers.iter().filter_map(header) {
+            headers.append(name, value);
+        }
+        headers
     }
 
     pub(crate) fn signed(mut self) -> Self {
-        let mut headers = HeaderMap::new();
-        for (name, value) in &self.headers {
-            let name = HeaderName::from_bytes(name.as_bytes()).unwrap();
-            headers.append(name, HeaderValue::from_str(value).unwrap());
-        }
+        let headers = self.header_map();
         let signer = Signer {
             access_key_id: ACCESS_KEY_ID,
             secret: SECRET,
@@ -216,13 +227,14 @@ impl Answer {
     }
 }
 
-/// A registry, as three functions.
+/// A registry, as its functions and the ingress.
 pub(crate) struct Registry {
     pub(crate) embedded: Arc<Embedded>,
     pub(crate) counts: CallCounts,
     pull: App,
     push: App,
     api: App,
+    ingress: App,
     _folder: tempfile::TempDir,
 }
 
@@ -250,25 +262,30 @@ impl Registry {
             let regions = EmbeddedRegions { embedded: Arc::clone(&embedded), counts: Some(counts.clone()) };
             App::new(config.clone(), Box::new(regions))
         };
-        let (pull, push, api) = (app(), app(), app());
+        let (pull, push, api, ingress) = (app(), app(), app(), app());
         // What the template does before the first request.
-        for app in [&pull, &push, &api] {
+        for app in [&pull, &push, &api, &ingress] {
             app.open_region(&Region::parse(REGION).unwrap()).await.unwrap();
         }
         let _ = counts.take();
-        Self { embedded, counts, pull, push, api, _folder: folder }
+        Self { embedded, counts, pull, push, api, ingress, _folder: folder }
+    }
+
+    /// The registry in one of the functions.
+    pub(crate) const fn app(&self, scope: Scope) -> &App {
+        match scope {
+            Scope::Pull => &self.pull,
+            Scope::Push => &self.push,
+            Scope::Api => &self.api,
+            Scope::Ingress => &self.ingress,
+        }
     }
 
     /// Sends an event's JSON to a function, through the service that Lambda's
     /// runtime calls.
     pub(crate) async fn invoke(&self, scope: Scope, event: &str) -> Answer {
         let payload = serde_json::from_str(event).unwrap();
-        let app = match scope {
-            Scope::Pull => &self.pull,
-            Scope::Push => &self.push,
-            Scope::Api => &self.api,
-        };
-        let mut function = Function::new(app.clone(), scope);
+        let mut function = Function::new(self.app(scope).clone(), scope);
         let answer = function.call(LambdaEvent::new(payload, Context::default())).await.unwrap();
         let json = serde_json::to_value(&answer).unwrap();
         let body = json["body"].as_str().unwrap_or_default();

@@ -7,13 +7,17 @@ use std::collections::{BTreeMap, BTreeSet};
 use crate::support::{Answer, Gateway, REGION, Registry, Request, digest};
 use aws_credential_types::Credentials;
 use aws_sdk_dynamodb::config::{BehaviorVersion, Region};
-use http::Method;
 use ironwharf_function::Scope;
 use serde_json::{Value, json};
 use yaml_rust2::{Yaml, YamlLoader};
 
-const FUNCTIONS: [(Scope, &str); 3] =
-    [(Scope::Pull, "PullFunction"), (Scope::Push, "PushFunction"), (Scope::Api, "ApiFunction")];
+/// What answers requests, by the name that its role begins with.
+const FUNCTIONS: [(Scope, &str); 4] = [
+    (Scope::Pull, "PullFunction"),
+    (Scope::Push, "PushFunction"),
+    (Scope::Api, "ApiFunction"),
+    (Scope::Ingress, "Ingress"),
+];
 
 /// What a role has although no request of [`exercise`] needs it.
 const NEEDED_RARELY: [(&str, &str, &str); 1] =
@@ -23,8 +27,20 @@ fn template() -> Yaml {
     YamlLoader::load_from_str(include_str!("../../../../infra/template.yaml")).unwrap().remove(0)
 }
 
+/// The statements of the policy that a function's role is made with.
+fn own_statements<'a>(template: &'a Yaml, name: &str) -> &'a Vec<Yaml> {
+    let resources = &template["Resources"];
+    let policy = match name {
+        "Ingress" => &resources["IngressRole"]["Properties"]["Policies"][0]["PolicyDocument"],
+        name => &resources[name]["Properties"]["Policies"][0],
+    };
+    policy["Statement"].as_vec().unwrap()
+}
+
 fn texts(list: &Yaml) -> BTreeSet<String> {
-    list.as_vec().unwrap().iter().map(|text| text.as_str().unwrap().to_owned()).collect()
+    let text = |yaml: &Yaml| yaml.as_str().unwrap().to_owned();
+    // A list of one may be written without brackets.
+    list.as_vec().map_or_else(|| BTreeSet::from([text(list)]), |texts| texts.iter().map(text).collect())
 }
 
 #[tokio::test]
@@ -85,10 +101,10 @@ async fn the_table_is_the_one_the_code_makes() {
 async fn each_role_allows_what_its_function_calls() {
     let calls = exercise().await;
     let template = template();
+    let mut different = Vec::new();
     for (scope, name) in FUNCTIONS {
-        let function = &template["Resources"][name]["Properties"];
         let mut granted = BTreeSet::new();
-        for statement in function["Policies"][0]["Statement"].as_vec().unwrap() {
+        for statement in own_statements(&template, name) {
             // What S3 does with the key of the bucket is no call of ours.
             if statement["Sid"].as_str() != Some("ObjectKeys") {
                 granted.extend(texts(&statement["Action"]));
@@ -104,8 +120,13 @@ async fn each_role_allows_what_its_function_calls() {
         for (_, action, reason) in NEEDED_RARELY.iter().filter(|(function, ..)| *function == name) {
             assert!(needed.insert((*action).to_owned()), "{name} calls {action} after all: {reason}");
         }
-        assert_eq!(granted, needed, "{name}; it calls {:?}", calls[name]);
+        let (missing, unused) = (needed.difference(&granted), granted.difference(&needed));
+        let (missing, unused): (Vec<_>, Vec<_>) = (missing.collect(), unused.collect());
+        if !missing.is_empty() || !unused.is_empty() {
+            different.push(format!("{name} lacks {missing:?} and does not use {unused:?}; it calls {:?}", calls[name]));
+        }
     }
+    assert!(different.is_empty(), "{}", different.join("\n"));
 }
 
 /// What policies of their own add to the role of a function.
@@ -126,13 +147,13 @@ fn the_tenant_roles_reach_items_and_objects_of_their_tenant_only() {
             "TenantReadRole",
             "tenant-roles/read.json",
             include_str!("../../../../infra/tenant-roles/read.json"),
-            &["PullFunction", "PushFunction", "ApiFunction"][..],
+            &["PullFunction", "PushFunction", "ApiFunction", "Ingress"][..],
         ),
         (
             "TenantWriteRole",
             "tenant-roles/write.json",
             include_str!("../../../../infra/tenant-roles/write.json"),
-            &["PushFunction", "ApiFunction"],
+            &["PushFunction", "ApiFunction", "Ingress"],
         ),
     ] {
         let properties = &template["Resources"][role]["Properties"];
@@ -249,6 +270,14 @@ async fn exercise() -> BTreeMap<&'static str, BTreeSet<String>> {
     let location = started.header("location").unwrap().to_owned();
     send(oci("PATCH", &location).body(large.clone()), 202).await;
     send(oci("DELETE", &location), 204).await;
+    // In one piece: as it should be, not what it says, and to where there is nothing.
+    let wrong = digest(b"something else");
+    for (name, blob, digest, status) in
+        [("one", &config, digest(&config), 201), ("one", &large, wrong, 400), ("none", &config, digest(&config), 404)]
+    {
+        let target = format!("/v2/{name}/blobs/uploads/?digest={digest}");
+        send(oci("POST", &target).body(blob.clone()), status).await;
+    }
     send(oci("POST", &format!("/v2/two/blobs/uploads/?mount={}&from=one", digest(&layer))), 201).await;
     send(oci("POST", &format!("/v2/two/blobs/uploads/?mount={}", digest(&config))), 201).await;
 
@@ -324,47 +353,128 @@ async fn exercise() -> BTreeMap<&'static str, BTreeSet<String>> {
     calls
 }
 
+/// A rule of the load balancer: the requests it matches, and whose they are.
+struct Rule {
+    priority: i64,
+    methods: BTreeSet<String>,
+    paths: BTreeSet<String>,
+    /// The header it asks for, and its value.
+    header: Option<(String, String)>,
+    /// The parameter it asks for.
+    parameter: Option<String>,
+    scope: Scope,
+}
+
+impl Rule {
+    fn read(resources: &Yaml, rule: &Yaml) -> Self {
+        let targets = rule["Actions"][0]["TargetGroupArn"].as_str().unwrap();
+        let group = &resources[targets]["Properties"];
+        let scope = if group["TargetType"].as_str() == Some("lambda") {
+            let attribute = &group["TargetGroupAttributes"][0];
+            assert_eq!(attribute["Key"].as_str(), Some("lambda.multi_value_headers.enabled"));
+            assert_eq!(attribute["Value"].as_str(), Some("true"));
+            // `!GetAtt PullFunction.Arn`, without its tag.
+            let name = group["Targets"][0]["Id"].as_str().unwrap().strip_suffix(".Arn").unwrap();
+            FUNCTIONS.into_iter().find(|(_, function)| *function == name).unwrap().0
+        } else {
+            assert_eq!(group["HealthCheckPath"].as_str(), Some("/healthz"));
+            Scope::Ingress
+        };
+        let mut read = Self {
+            priority: rule["Priority"].as_i64().unwrap(),
+            methods: BTreeSet::new(),
+            paths: BTreeSet::new(),
+            header: None,
+            parameter: None,
+            scope,
+        };
+        let mut values = 0;
+        for condition in rule["Conditions"].as_vec().unwrap() {
+            values += match condition["Field"].as_str().unwrap() {
+                "http-request-method" => {
+                    read.methods = texts(&condition["HttpRequestMethodConfig"]["Values"]);
+                    read.methods.len()
+                }
+                "path-pattern" => {
+                    read.paths = texts(&condition["PathPatternConfig"]["Values"]);
+                    read.paths.len()
+                }
+                "http-header" => {
+                    let config = &condition["HttpHeaderConfig"];
+                    let text = |yaml: &Yaml| yaml.as_str().unwrap().to_owned();
+                    read.header = Some((text(&config["HttpHeaderName"]), text(&config["Values"][0])));
+                    1
+                }
+                "query-string" => {
+                    let pair = &condition["QueryStringConfig"]["Values"][0];
+                    assert_eq!(pair["Value"].as_str(), Some("*"));
+                    read.parameter = pair["Key"].as_str().map(str::to_owned);
+                    1
+                }
+                other => panic!("what is {other}?"),
+            };
+        }
+        assert!(values <= 5, "a rule may have five values");
+        read
+    }
+
+    /// Whether the load balancer follows it for a request.
+    fn matches(&self, request: &Request) -> bool {
+        let has_path = self.paths.iter().any(|path| match path.strip_suffix('*') {
+            Some(start) => request.path.starts_with(start),
+            None => request.path == *path,
+        });
+        let has_header = self.header.as_ref().is_none_or(|(name, value)| {
+            request.headers.iter().any(|(given, text)| given.eq_ignore_ascii_case(name) && text == value)
+        });
+        let has_parameter = self
+            .parameter
+            .as_ref()
+            .is_none_or(|name| request.query.split('&').any(|pair| pair.split('=').next() == Some(name)));
+        self.methods.contains(request.method) && has_path && has_header && has_parameter
+    }
+}
+
 #[test]
-fn each_rule_leads_to_the_function_that_answers() {
+fn each_request_is_led_to_what_answers_it() {
     let template = template();
     let resources = &template["Resources"];
-    let mut routed = BTreeSet::new();
-    for rule in ["PullRule", "PushRule", "ApiRule"] {
-        let rule = &resources[rule]["Properties"];
-        let targets = rule["Actions"][0]["TargetGroupArn"].as_str().unwrap();
-        // `!GetAtt PullFunction.Arn`, without its tag.
-        let target = resources[targets]["Properties"]["Targets"][0]["Id"].as_str().unwrap();
-        let name = target.strip_suffix(".Arn").unwrap();
-        let (scope, _) = FUNCTIONS.into_iter().find(|(_, function)| *function == name).unwrap();
-        let attribute = &resources[targets]["Properties"]["TargetGroupAttributes"][0];
-        assert_eq!(attribute["Key"].as_str(), Some("lambda.multi_value_headers.enabled"));
-        assert_eq!(attribute["Value"].as_str(), Some("true"));
-
-        let conditions = &rule["Conditions"];
-        let methods = texts(&conditions[0]["HttpRequestMethodConfig"]["Values"]);
-        let paths = texts(&conditions[1]["PathPatternConfig"]["Values"]);
-        assert!(methods.len() + paths.len() <= 5, "a rule may have five values");
-        for method in &methods {
-            let method: Method = method.parse().unwrap();
-            for path in &paths {
-                let path = path.replace('*', "a/tags/list");
-                assert!(scope.check(&method, &path).is_ok(), "{method} {path} is led to {name}");
-                assert!(routed.insert((method.clone(), path)), "two rules match");
-            }
+    let mut rules: Vec<Rule> = resources
+        .as_hash()
+        .unwrap()
+        .values()
+        .filter(|resource| resource["Type"].as_str() == Some("AWS::ElasticLoadBalancingV2::ListenerRule"))
+        .map(|rule| Rule::read(resources, &rule["Properties"]))
+        .collect();
+    rules.sort_by_key(|rule| rule.priority);
+    let mut led = BTreeMap::new();
+    for method in ["GET", "HEAD", "POST", "PATCH", "PUT", "DELETE"] {
+        for target in [
+            "/v2/",
+            "/v2/a/tags/list",
+            "/v2/a/manifests/b",
+            "/v2/a/blobs/uploads/",
+            "/v2/a/blobs/uploads/?digest=sha256:0",
+            "/v2/a/blobs/uploads/?mount=sha256:0&from=b",
+            "/v2/a/blobs/uploads/?x=y&digest=sha256:0",
+        ] {
+            let request = Request::new(method, target);
+            let rule = rules.iter().find(|rule| rule.matches(&request));
+            let rule = rule.unwrap_or_else(|| panic!("nothing answers {method} {target}"));
+            assert_eq!(rule.scope, request.owner(), "{method} {target}");
+            led.insert(rule.priority, rule.scope);
         }
     }
-    for (method, path) in [
-        ("GET", "/v2/"),
-        ("HEAD", "/v2/"),
-        ("POST", "/v2/"),
-        ("PATCH", "/v2/"),
-        ("PUT", "/v2/"),
-        ("DELETE", "/v2/"),
-        ("POST", "/"),
-    ] {
-        let path = path.replace("/v2/", "/v2/a/tags/list");
-        assert!(routed.contains(&(method.parse().unwrap(), path)), "nothing answers {method}");
+    for operation in ["UploadLayerPart", "InitiateLayerUpload", "PutImage"] {
+        let request = Request::api(operation, &json!({}));
+        let rule = rules.iter().find(|rule| rule.matches(&request)).unwrap();
+        assert_eq!(rule.scope, request.owner(), "{operation}");
+        led.insert(rule.priority, rule.scope);
     }
+    let query = Request::new("POST", "/").header("content-type", "application/x-www-form-urlencoded");
+    let rule = rules.iter().find(|rule| rule.matches(&query)).unwrap();
+    assert_eq!(rule.scope, Scope::Api);
+    assert_eq!(led.len(), rules.len(), "a rule that leads nothing");
 }
 
 #[test]
@@ -373,8 +483,12 @@ fn every_variable_is_set() {
     let environment = |yaml: &Yaml, name: &str| yaml["Environment"]["Variables"][name].as_str().map(str::to_owned);
     for (scope, name) in FUNCTIONS {
         let own = &template["Resources"][name]["Properties"];
+        let container = &template["Resources"]["IngressTask"]["Properties"]["ContainerDefinitions"][0];
         let variable = |name: &str| {
-            let value = environment(own, name).or_else(|| environment(&template["Globals"]["Function"], name))?;
+            let value = match scope {
+                Scope::Ingress => in_container(container, name)?,
+                _ => environment(own, name).or_else(|| environment(&template["Globals"]["Function"], name))?,
+            };
             // References get values of the right form.
             Some(match (name, value.as_str()) {
                 ("IRONWHARF_ROOT_ACCOUNT", "AWS::AccountId") => "123456789012".to_owned(),
@@ -389,4 +503,14 @@ fn every_variable_is_set() {
         assert!(!settings.app.create_on_push);
         assert_eq!(variable("IRONWHARF_ROOT_SECRET_ACCESS_KEY").is_some(), scope.verifies_signatures());
     }
+}
+
+/// A variable of a container; of a secret, where it is kept.
+fn in_container(container: &Yaml, name: &str) -> Option<String> {
+    let named = |list: &'static str, value: &'static str| {
+        let variables = container[list].as_vec().unwrap().iter();
+        let variable = variables.into_iter().find(|variable| variable["Name"].as_str() == Some(name))?;
+        variable[value].as_str().map(str::to_owned)
+    };
+    named("Environment", "Value").or_else(|| named("Secrets", "ValueFrom"))
 }
