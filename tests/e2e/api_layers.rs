@@ -230,6 +230,14 @@ async fn a_layer_completed_with_two_digests_has_the_sha256_one() {
     let id = started(&client, "app").await;
     client.api_ok("UploadLayerPart", part_input("app", &id, 0, b"bytes")).await;
     let (sha256, sha512) = (digest_of(b"bytes"), sha512_of(b"bytes"));
+    // Two of one algorithm cannot both be right; nothing is done then.
+    let refused = client.api("CompleteLayerUpload", complete("app", &id, &[&sha256, &unknown_digest()])).await;
+    let message = format!(
+        "Invalid parameter at 'layerDigests' failed to satisfy constraint: 'names two digests that cannot both be the \
+         layer's: '{sha256}' and '{}''",
+        unknown_digest()
+    );
+    refused.expect_aws_error("InvalidParameterException", &message);
     let output = client.api_ok("CompleteLayerUpload", complete("app", &id, &[&sha512, &sha256])).await;
     assert_eq!(output["layerDigest"], sha256);
     registry.stop().await;

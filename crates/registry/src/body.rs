@@ -18,6 +18,10 @@ pub type Body = UnsyncBoxBody<Bytes, BodyError>;
 /// off while they send report a broken connection instead of our answer.
 const DRAIN_TIME: Duration = Duration::from_secs(20);
 
+/// How long a client may send nothing in the middle of a request. One that is
+/// gone without a word would hold what it writes to, and a connection.
+const IDLE_TIME: Duration = Duration::from_mins(1);
+
 /// A body of bytes that are there.
 pub fn full(bytes: impl Into<Bytes>) -> Body {
     Full::new(bytes.into()).map_err(|never| match never {}).boxed_unsync()
@@ -52,7 +56,8 @@ pub async fn read(body: &mut Body, limit_bytes: usize) -> Result<Bytes> {
 
 /// The next bytes of a body.
 pub async fn next(body: &mut Body) -> Result<Option<Bytes>> {
-    while let Some(frame) = body.frame().await {
+    let silent = |_| Error::BodyIncomplete { reason: format!("nothing came for {} seconds", IDLE_TIME.as_secs()) };
+    while let Some(frame) = tokio::time::timeout(IDLE_TIME, body.frame()).await.map_err(silent)? {
         let frame = frame.map_err(|error| Error::BodyIncomplete { reason: error.to_string() })?;
         if let Ok(data) = frame.into_data()
             && !data.is_empty()

@@ -4,13 +4,14 @@
 //! Invariant: memory is bounded by [`PART_BYTES`] + [`MIN_PART_BYTES`] that
 //! wait and [`PARTS_IN_FLIGHT`] parts that are being written, whatever the size
 //! of the layer.
-//! Invariant: a request that fails leaves the upload as it found it.
+//! Invariant: a request that fails leaves the upload as it found it; but the
+//! wrong digest ends it, as its bytes are then not what the client meant.
 
 use std::collections::VecDeque;
 
 use bytes::{Bytes, BytesMut};
 use ironwharf_cloud::table::{
-    Acquired, FinishedUpload, LeasedUpload, RepositoryKey, UploadPart, UploadRecord, UploadState,
+    Acquired, FinishedUpload, LEASE_RENEWAL, LeasedUpload, RepositoryKey, UploadPart, UploadRecord, UploadState,
 };
 use ironwharf_cloud::{Encryption, Objects};
 use ironwharf_model::{AccountId, Algorithm, Digest, Error, Result};
@@ -18,6 +19,7 @@ use ironwharf_wire::range::ByteRange;
 use ironwharf_wire::seal::UploadOwner;
 use sha2::digest::common::hazmat::{SerializableState, SerializedState};
 use sha2::{Digest as _, Sha256, Sha512};
+use time::OffsetDateTime;
 use tokio::task::JoinSet;
 
 use crate::authorize::Permit;
@@ -143,6 +145,24 @@ impl<'a> Upload<'a> {
         }
     }
 
+    /// Does what takes its time, and renews the lease meanwhile. Whoever has
+    /// lost it stops.
+    async fn holding<T>(&self, lease: &str, work: impl Future<Output = Result<T>>) -> Result<T> {
+        let mut work = std::pin::pin!(work);
+        loop {
+            if let Ok(done) = tokio::time::timeout(LEASE_RENEWAL, &mut work).await {
+                return done;
+            }
+            let now_s = OffsetDateTime::now_utc().unix_timestamp();
+            match self.permit.table()?.renew_lease(self.account(), self.id, lease, now_s).await {
+                Ok(true) => {}
+                Ok(false) => return Err(self.busy()),
+                // What the work does at its end finds out.
+                Err(error) => tracing::warn!(%error, "the lease of an upload was not renewed"),
+            }
+        }
+    }
+
     /// How many bytes are stored.
     pub(crate) async fn offset_bytes(&self) -> Result<u64> {
         match self.stored().await? {
@@ -168,7 +188,7 @@ impl<'a> Upload<'a> {
     /// Stores more bytes; how many there are then.
     pub(crate) async fn append(&self, range: Option<ByteRange>, body: &mut Body) -> Result<u64> {
         let LeasedUpload { record, lease } = self.lease().await?;
-        let appended = self.append_leased(&record, range, body).await;
+        let appended = self.holding(&lease, Box::pin(self.append_leased(&record, range, body))).await;
         match appended {
             Ok(next) => {
                 self.save(&lease, &next).await?;
@@ -251,7 +271,7 @@ impl<'a> Upload<'a> {
 
     async fn finish_parts(&self, digest: &Digest, range: Option<ByteRange>, body: &mut Body) -> Result<Finished> {
         let LeasedUpload { record, lease } = self.lease().await?;
-        match self.finish_leased(&record, &lease, digest, range, body).await {
+        match self.holding(&lease, Box::pin(self.finish_leased(&record, &lease, digest, range, body))).await {
             Err(error @ Error::LayerDigestMismatch { .. }) => {
                 self.end_cancelled(&lease, &record).await?;
                 Err(error)

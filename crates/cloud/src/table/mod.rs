@@ -88,7 +88,7 @@ pub use pull_times::PullTimeExclusions;
 pub use registries::Registry;
 pub use repositories::{FirstPolicies, Repository, RepositoryChange};
 pub use sealing_keys::WrappedKey;
-pub use uploads::{Acquired, FinishedUpload, LeasedUpload, UploadPart, UploadRecord, UploadState};
+pub use uploads::{Acquired, FinishedUpload, LEASE_RENEWAL, LeasedUpload, UploadPart, UploadRecord, UploadState};
 pub use work::{LeasedWork, Work, WorkKind, WorkPlace};
 
 /// The name of the index of due reviews.

@@ -6,6 +6,8 @@
 //! Invariant: `offset_bytes` counts bytes that are stored; a request that fails
 //! in the middle leaves it as it was.
 
+use std::time::Duration;
+
 use aws_sdk_dynamodb::types::{Put, ReturnValue, TransactWriteItem};
 use ironwharf_model::{AccountId, Error, Result};
 
@@ -17,9 +19,13 @@ use super::{Table, Transaction, service_error};
 /// How long an upload may take, from its first part.
 pub(super) const UPLOAD_SECONDS: i64 = 2 * 24 * 3600;
 
-/// How long a request may hold an upload. A crashed holder blocks the upload
-/// for that long at most; clients start a new one instead.
-const LEASE_SECONDS: i64 = 15 * 60;
+/// How long a request holds an upload without a sign of life, which is
+/// [`Table::renew_lease`]. A crashed holder blocks the upload for that long at
+/// most.
+const LEASE_SECONDS: i64 = 60;
+
+/// How often the holder of a lease renews it.
+pub const LEASE_RENEWAL: Duration = Duration::from_secs(15);
 
 /// Whether an upload can go on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -178,6 +184,26 @@ impl Table {
                 Some(record) if record.state != UploadState::Open => Ok(Acquired::Ended(record)),
                 _ => Ok(Acquired::Busy),
             },
+            Err(error) => Err(service_error("UpdateItem", error)),
+        }
+    }
+
+    /// Holds an upload for longer. `false` if the lease was lost.
+    pub async fn renew_lease(&self, account: &AccountId, upload: &str, lease: &str, now_s: i64) -> Result<bool> {
+        let renewed = self
+            .client
+            .update_item()
+            .table_name(&self.name)
+            .set_key(Some(attributes::key(&Key::Upload { account, upload })))
+            .update_expression("SET leased_until = :until")
+            .condition_expression("lease = :lease")
+            .expression_attribute_values(":lease", string(lease))
+            .expression_attribute_values(":until", number(now_s + LEASE_SECONDS))
+            .send()
+            .await;
+        match renewed {
+            Ok(_) => Ok(true),
+            Err(error) if is_condition_failure(&error) => Ok(false),
             Err(error) => Err(service_error("UpdateItem", error)),
         }
     }

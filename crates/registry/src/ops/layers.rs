@@ -173,10 +173,18 @@ impl Operation for CompleteLayerUpload {
     }
 }
 
-/// The digest to go by: of several, the SHA-256 one, as ECR does.
+/// The digest to go by: of several, the SHA-256 one, as ECR does. Two that
+/// differ cannot both be the layer's.
 fn one_digest(digests: &[String]) -> Result<Digest> {
     let parsed: Vec<Digest> =
         digests.iter().map(|text| digest_parameter("layerDigests", text)).collect::<Result<_>>()?;
+    for (index, digest) in parsed.iter().enumerate() {
+        let other = parsed.iter().take(index).find(|other| other.algorithm() == digest.algorithm() && *other != digest);
+        if let Some(other) = other {
+            let sentence = format!("names two digests that cannot both be the layer's: '{other}' and '{digest}'");
+            return Err(Error::invalid_parameter("layerDigests", sentence));
+        }
+    }
     let preferred = parsed.iter().find(|digest| digest.algorithm() == Algorithm::Sha256).or(parsed.first());
     preferred.cloned().ok_or_else(|| Error::invalid_parameter("layerDigests", "must not be empty"))
 }

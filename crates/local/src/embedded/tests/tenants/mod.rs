@@ -5,6 +5,7 @@ mod objects;
 mod planted;
 mod sessions;
 mod speed;
+mod uploads;
 
 use std::sync::Arc;
 
