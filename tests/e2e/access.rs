@@ -80,6 +80,73 @@ async fn a_user_may_do_what_its_policies_say() {
     registry.stop().await;
 }
 
+/// A repository policy means who had the name when it was set, as on AWS.
+#[tokio::test]
+async fn whoever_takes_over_a_name_takes_over_no_rights() {
+    let registry = Registry::start().await;
+    let operator = registry.client();
+    let (a, b) = (operator.new_account(A).await, operator.new_account(B).await);
+    a.push_image("app", "latest", &Image::new("of a")).await;
+    let list = allow(&["ecr:ListImages", "ecr:GetAuthorizationToken"], "*");
+    let (arn, role_arn) = (format!("arn:aws:iam::{B}:user/ada"), format!("arn:aws:iam::{B}:role/puller"));
+    let statement = |principals: &[&str]| json!({ "Effect": "Allow", "Principal": { "AWS": principals }, "Action": "ecr:ListImages" });
+    let text = |principals: &[&str]| json!({ "Version": "2012-10-17", "Statement": statement(principals) }).to_string();
+    let set =
+        async |text: &str| a.api("SetRepositoryPolicy", json!({ "repositoryName": "app", "policyText": text })).await;
+    let listed = async |client: &Client| {
+        client.api("ListImages", json!({ "registryId": A, "repositoryName": "app" })).await.status == 200
+    };
+    // Nobody who is not there can be meant.
+    let refused = set(&text(&[&arn])).await;
+    refused.expect_aws_error_code("InvalidParameterException");
+    assert!(refused.text().contains(&format!("Principal not found: there is no '{arn}'")), "{refused:?}");
+    let user = b.new_user("ada", Some(&list)).await;
+    let role = new_role(&b, "puller", &trust(B), &list).await;
+    let assuming = b.new_user("eve", Some(&allow(&["sts:AssumeRole"], "*"))).await;
+    set(&text(&[&arn, &role_arn])).await.expect_status(200);
+    assert!(listed(&user).await && listed(&assuming.assume(&role, &[]).await).await);
+
+    let keys = b.iam_ok("ListAccessKeys", &[("UserName", "ada")]).await.element("AccessKeyId");
+    b.iam_ok("DeleteAccessKey", &[("UserName", "ada"), ("AccessKeyId", &keys)]).await;
+    b.iam_ok("DeleteUserPolicy", &[("UserName", "ada"), ("PolicyName", "p")]).await;
+    let id = b.iam_ok("GetUser", &[("UserName", "ada")]).await.element("UserId");
+    b.iam_ok("DeleteUser", &[("UserName", "ada")]).await;
+    b.iam_ok("DeleteRolePolicy", &[("RoleName", "puller"), ("PolicyName", "p")]).await;
+    b.iam_ok("DeleteRole", &[("RoleName", "puller")]).await;
+    let shown = a.api_ok("GetRepositoryPolicy", json!({ "repositoryName": "app" })).await;
+    let shown = shown["policyText"].as_str().expect("a policy").to_owned();
+    assert!(shown.contains(&id) && !shown.contains(&arn), "{shown}");
+
+    let user = b.new_user("ada", Some(&list)).await;
+    let role = new_role(&b, "puller", &trust(B), &list).await;
+    let session = assuming.assume(&role, &[]).await;
+    assert!(!listed(&user).await && !listed(&session).await, "they only have the names");
+    set(&text(&[&arn, &role_arn])).await.expect_status(200);
+    assert!(listed(&user).await && listed(&session).await, "now they are meant");
+    registry.stop().await;
+}
+
+/// A statement on missing multi-factor authentication finds that it is missing.
+#[tokio::test]
+async fn temporary_credentials_have_no_second_factor() {
+    let registry = Registry::start().await;
+    let a = registry.client().new_account(A).await;
+    a.push_image("app", "latest", &Image::new("a")).await;
+    let deny = json!({
+        "Version": "2012-10-17",
+        "Statement": [
+            { "Effect": "Allow", "Action": "*", "Resource": "*" },
+            { "Effect": "Deny", "Action": "ecr:ListImages", "Resource": "*",
+              "Condition": { "Bool": { "aws:MultiFactorAuthPresent": "false" } } },
+        ],
+    });
+    let role = new_role(&a, "reader", &trust(A), &deny).await;
+    let user = a.new_user("ada", Some(&deny)).await;
+    assert!(may_list(&user).await, "a long-term key says nothing about it");
+    assert!(!may_list(&user.assume(&role, &[]).await).await);
+    registry.stop().await;
+}
+
 #[tokio::test]
 async fn conditions_see_the_request() {
     let registry = Registry::start().await;

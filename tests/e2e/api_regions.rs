@@ -94,6 +94,19 @@ async fn a_token_is_refused_on_the_host_of_another_region() {
     registry.stop().await;
 }
 
+/// Each Region has databases of its own: nobody makes them by making up names.
+#[tokio::test]
+async fn a_region_that_somebody_made_up_is_not_opened() {
+    let registry = Registry::start().await;
+    let client = registry.client().in_region("xx-test-7");
+    for reply in [client.api("DescribeRepositories", json!({})).await, client.sts("GetCallerIdentity", &[]).await] {
+        assert!(!reply.status.is_success() && reply.text().contains("Region that is served, not"), "{reply:?}");
+    }
+    assert!(!registry.data_dir().join("regions/xx-test-7").exists());
+    registry.client().in_region("sa-east-1").api_ok("DescribeRepositories", json!({})).await;
+    registry.stop().await;
+}
+
 #[tokio::test]
 async fn a_scope_that_is_no_region_is_refused() {
     let registry = Registry::start().await;

@@ -321,16 +321,35 @@ async fn a_second_writer_is_refused_while_the_first_one_writes() {
         async move { client.oci("PATCH", &path).stream(http_body_util::StreamBody::new(body)).send().await }
     });
     is_taken.await.expect("the server reads the body");
-    for (method, path) in [("PATCH", path.clone()), ("DELETE", path.clone())] {
-        client.oci(method, &path).body("intruder").send().await.expect_oci_error(416, "BLOB_UPLOAD_INVALID");
-    }
+    client.oci("PATCH", &path).body("intruder").send().await.expect_oci_error(409, "BLOB_UPLOAD_INVALID");
     let finish = format!("{path}?digest={}", digest_of(b"intruder"));
-    client.oci("PUT", &finish).body("intruder").send().await.expect_oci_error(416, "BLOB_UPLOAD_INVALID");
+    client.oci("PUT", &finish).body("intruder").send().await.expect_oci_error(409, "BLOB_UPLOAD_INVALID");
     drop(release);
     first.await.expect("the first request").expect_status(202);
     let finish = format!("{path}?digest={}", digest_of(&whole));
     client.oci("PUT", &finish).send().await.expect_status(201);
     assert!(client.pull_blob("app", &digest_of(&whole)).await == whole);
+    registry.stop().await;
+}
+
+/// Whoever cancels an upload need not wait for who writes to it.
+#[tokio::test]
+async fn an_upload_is_cancelled_under_its_writer() {
+    let registry = Registry::start().await;
+    let client = std::sync::Arc::new(registry.client());
+    let path = client.start_upload("app").await;
+    client.oci("PATCH", &path).body("stored before").send().await.expect_status(202);
+    let (body, is_taken, release) = stalled(&bytes_of(24 * MIB, 78));
+    let first = tokio::spawn({
+        let (client, path) = (std::sync::Arc::clone(&client), path.clone());
+        async move { client.oci("PATCH", &path).stream(http_body_util::StreamBody::new(body)).send().await }
+    });
+    is_taken.await.expect("the server reads the body");
+    client.oci("DELETE", &path).send().await.expect_status(204);
+    client.oci("GET", &path).send().await.expect_oci_error(404, "BLOB_UPLOAD_UNKNOWN");
+    drop(release);
+    first.await.expect("the first request").expect_oci_error(404, "BLOB_UPLOAD_UNKNOWN");
+    client.oci("DELETE", &path).send().await.expect_oci_error(404, "BLOB_UPLOAD_UNKNOWN");
     registry.stop().await;
 }
 
@@ -352,7 +371,10 @@ async fn of_parallel_first_parts_one_wins() {
         assert_eq!(winners.len(), 1, "{replies:?}");
         for (writer, reply) in replies.iter().enumerate() {
             if writer != winners[0] {
-                reply.expect_oci_error(416, "BLOB_UPLOAD_INVALID");
+                // Too late for its turn, or for its place.
+                let status = reply.status.as_u16();
+                assert!([409, 416].contains(&status), "{reply:?}");
+                reply.expect_oci_error(status, "BLOB_UPLOAD_INVALID");
             }
         }
         let finish = format!("{path}?digest={}", digest_of(&parts[winners[0]]));

@@ -75,7 +75,7 @@ async fn without_server(data_dir: &std::path::Path) -> (App, Table) {
             opened => break Arc::new(opened.unwrap()),
         }
     };
-    let regions = EmbeddedRegions { embedded, counts: None };
+    let regions = EmbeddedRegions { embedded, region: region(), counts: None };
     let table = regions.open(&region(), false).await.unwrap().expect("it has data").table;
     let config = AppConfig {
         region: region(),

@@ -1,6 +1,7 @@
 //! Tag mutability, scan on push and resource tags of repositories.
 
 use futures::future::join_all;
+use ironwharf_cloud::table::ResourcePolicy;
 use ironwharf_model::{AccountId, Region, RepositoryName};
 use ironwharf_tests::{Client, Image, Registry};
 use serde_json::{Value, json};
@@ -305,6 +306,7 @@ async fn a_policy_is_set_on_the_repository_it_was_meant_for() {
     let region = Region::parse("us-east-1").expect("a Region");
     let statement = json!({ "Effect": "Allow", "Principal": "*", "Action": "ecr:ListImages" });
     let policy = json!({ "Version": "2012-10-17", "Statement": [statement] }).to_string();
+    let policy = ResourcePolicy { text: policy, ..ResourcePolicy::default() };
     client.api_ok("CreateRepository", name.clone()).await;
     let table = registry.app().cloud(&region).await.expect("the storage").table;
     let (account, repository) =

@@ -155,8 +155,9 @@ async fn prepare(folder: &TempDir, urls: &[String]) {
     let account = AccountId::parse(own).unwrap();
     changes.extend(roles.iter().map(|role| (own, Change::create(&account, role).unwrap())));
     let embedded = Arc::new(Embedded::open(folder.path(), own).unwrap());
-    let regions = EmbeddedRegions { embedded, counts: None };
-    let cloud = regions.open(&Region::parse("us-east-1").unwrap(), true).await.unwrap().unwrap();
+    let region = Region::parse("us-east-1").unwrap();
+    let regions = EmbeddedRegions { embedded, region: region.clone(), counts: None };
+    let cloud = regions.open(&region, true).await.unwrap().unwrap();
     let changes: Vec<Change> = changes.into_iter().map(|(_, change)| change).collect();
     assert!(cloud.table.change_identities(changes).await.unwrap());
 }

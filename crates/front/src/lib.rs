@@ -6,6 +6,9 @@
 //! - Every request runs in a task of its own, so a client that goes away leaves
 //!   no upload half-held, and a fault in one request is that request's alone.
 //! - No request that was accepted is cut off by a stop within [`GRACE`].
+//! - Connections that are open and silent do not keep others out.
+
+mod connections;
 
 use std::convert::Infallible;
 use std::pin::Pin;
@@ -21,6 +24,9 @@ use ironwharf_registry::{Body, ClientAddress, body};
 use tokio::io::AsyncWriteExt as _;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
+
+use crate::connections::Connections;
+pub use crate::connections::raise_descriptor_limit;
 
 /// How long requests in flight may take after a signal to stop.
 pub const GRACE: Duration = Duration::from_mins(1);
@@ -50,25 +56,37 @@ struct Connection<H> {
 }
 
 /// Serves plain HTTP/1.1 and HTTP/2 until `stop` is done; then finishes the
-/// requests in flight, for [`GRACE`] at most.
+/// requests in flight, for [`GRACE`] at most. Half as many connections are open at
+/// a time as the process may have files: a request may need one or two of its own.
 pub async fn serve(listener: TcpListener, handler: impl Handler, stop: impl Future<Output = ()>) {
     let graceful = GracefulShutdown::new();
     let mut http = auto::Builder::new(TokioExecutor::new());
     http.http1().timer(TokioTimer::new()).header_read_timeout(HEAD_TIME);
     http.http2().timer(TokioTimer::new());
     let http = Arc::new(http);
+    let connections = Connections::new(raise_descriptor_limit() / 2);
     let mut stop = std::pin::pin!(stop);
+    let mut failing = false;
     let (stopping, stopped) = watch::channel(());
     loop {
+        let place = tokio::select! {
+            place = connections.place() => place,
+            () = &mut stop => break,
+        };
         let accepted = tokio::select! {
             accepted = listener.accept() => accepted,
             () = &mut stop => break,
         };
         let (stream, client) = match accepted {
-            Ok((stream, client)) => (stream, ClientAddress(client.ip())),
+            Ok((stream, client)) => {
+                failing = false;
+                (stream, ClientAddress(client.ip()))
+            }
             Err(error) => {
                 // Out of file descriptors, usually: wait for some to come free.
-                tracing::warn!(%error, "cannot accept a connection");
+                if !std::mem::replace(&mut failing, true) {
+                    tracing::warn!(%error, "cannot accept connections");
+                }
                 tokio::time::sleep(Duration::from_millis(100)).await;
                 continue;
             }
@@ -80,6 +98,7 @@ pub async fn serve(listener: TcpListener, handler: impl Handler, stop: impl Futu
             // A connection that has not said anything is nothing to wait for.
             let stream = tokio::select! {
                 stream = plain(stream) => stream,
+                () = place.is_wanted() => None,
                 _ = stopped.changed() => None,
             };
             let Some(stream) = stream else { return };

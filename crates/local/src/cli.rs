@@ -70,7 +70,7 @@ pub(crate) struct DataDir {
 #[derive(Debug, Args)]
 struct ServeArgs {
     /// The address to listen on; port 0 takes any free one
-    #[arg(long, value_name = "ADDRESS:PORT", default_value = "127.0.0.1:5100", env = "IRONWHARF_LISTEN")]
+    #[arg(long, value_name = "ADDRESS:PORT", default_value = "127.0.0.1:5100", env = "IRONWHARF_LISTEN", value_parser = listen)]
     listen: SocketAddr,
     #[command(flatten)]
     data_dir: DataDir,
@@ -168,6 +168,12 @@ impl From<CredentialsFormat> for Format {
 
 pub(crate) fn account(text: &str) -> Result<AccountId, Sentence> {
     AccountId::parse(text).map_err(|_| "an account id has 12 digits".to_owned())
+}
+
+fn listen(text: &str) -> Result<SocketAddr, Sentence> {
+    let numeric = text.strip_prefix("localhost:").map(|port| format!("127.0.0.1:{port}"));
+    let parsed = numeric.as_deref().unwrap_or(text).parse();
+    parsed.map_err(|_| "an address and a port such as 127.0.0.1:5100, or 0.0.0.0:5100 for all addresses".to_owned())
 }
 
 fn endpoint_url(text: &str) -> Result<String, Sentence> {
@@ -299,6 +305,8 @@ mod tests {
         let cli = Cli::try_parse_from(["ironwharf", "--listen", "127.0.0.1:1", "--create-on-push=false"]).unwrap();
         assert!(cli.command.is_none());
         assert!(!cli.serve.create_on_push);
+        let cli = Cli::try_parse_from(["ironwharf", "--listen", "localhost:0"]).unwrap();
+        assert!(cli.serve.listen.ip().is_loopback());
         for bad in [["--account", "12"], ["--region", "nowhere"], ["--listen", "5100"], ["--create-on-push", "maybe"]] {
             assert!(Cli::try_parse_from(["ironwharf"].into_iter().chain(bad)).is_err(), "{bad:?}");
         }

@@ -21,14 +21,22 @@ fn config(region: &Region, endpoint_url: Option<String>, tenant_roles: TenantRol
     }
 }
 
-/// Regions in the data folder. Any Region comes into being when an
-/// authenticated request names it.
+/// Regions in the data folder. A Region of AWS comes into being when an
+/// authenticated request names it; each has its own databases, so names that
+/// somebody makes up do not.
 #[derive(Clone, Debug)]
 pub struct EmbeddedRegions {
     /// The data folder.
     pub embedded: Arc<Embedded>,
+    /// The Region of requests that name none, which may have any name.
+    pub region: Region,
     /// Counts calls, if anyone wants to know.
     pub counts: Option<CallCounts>,
+}
+
+/// Whether a Region may come into being.
+fn is_servable(region: &Region, own: &Region) -> bool {
+    region == own || region.is_of_aws()
 }
 
 impl EmbeddedRegions {
@@ -36,8 +44,9 @@ impl EmbeddedRegions {
         let embedded = Arc::clone(&self.embedded);
         let name = region.to_string();
         // Opening databases is file I/O.
+        let may_begin = create && is_servable(region, &self.region);
         let services = tokio::task::spawn_blocking(move || {
-            if create { embedded.region(&name).map(Some) } else { embedded.existing_region(&name) }
+            if may_begin { embedded.region(&name).map(Some) } else { embedded.existing_region(&name) }
         });
         let services = services.await.map_err(Error::internal)?.map_err(Error::internal)?;
         let Some(services) = services else { return Ok(None) };
@@ -92,7 +101,7 @@ impl Regions for EndpointRegions {
     ) -> Pin<Box<dyn Future<Output = Result<Option<Cloud>>> + Send + 'a>> {
         Box::pin(async move {
             // What an unverified token names is not worth a connection.
-            if !create && *region != self.region {
+            if (!create && *region != self.region) || !is_servable(region, &self.region) {
                 return Ok(None);
             }
             // There are no tenant roles there: the credentials of the process

@@ -199,8 +199,8 @@ fn open_regions(options: &ServeOptions, counts: Option<CallCounts>) -> Result<Re
     let opened = Embedded::open(&options.data_dir, options.account.as_str());
     let embedded = opened.map_err(|error: OpenError| error.to_string())?;
     embedded.spawn_maintenance();
-    let embedded = Arc::new(embedded);
-    Ok((Box::new(EmbeddedRegions { embedded: Arc::clone(&embedded), counts }), Some(embedded)))
+    let (embedded, region) = (Arc::new(embedded), options.region.clone());
+    Ok((Box::new(EmbeddedRegions { embedded: Arc::clone(&embedded), region, counts }), Some(embedded)))
 }
 
 impl ironwharf_front::Handler for Service {

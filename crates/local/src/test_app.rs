@@ -122,7 +122,7 @@ impl TestApp {
     pub async fn cloud(&self, region: &Region) -> Result<Cloud, Sentence> {
         let missing = || format!("there is no storage of {region}");
         let embedded = self.embedded.clone().ok_or_else(missing)?;
-        let opened = EmbeddedRegions { embedded, counts: None }.open(region, false).await;
+        let opened = EmbeddedRegions { embedded, region: region.clone(), counts: None }.open(region, false).await;
         opened.map_err(|error| error.to_string())?.ok_or_else(missing)
     }
 

@@ -73,12 +73,61 @@ impl Region {
         ))
     }
 
+    /// Whether AWS has a Region of this name (in November 2026).
+    #[must_use]
+    pub fn is_of_aws(&self) -> bool {
+        REGIONS_OF_AWS.contains(&self.as_str())
+    }
+
     /// The name.
     #[must_use]
     pub fn as_str(&self) -> &str {
         &self.0
     }
 }
+
+/// The Regions of AWS, in all its partitions.
+const REGIONS_OF_AWS: &[&str] = &[
+    "af-south-1",
+    "ap-east-1",
+    "ap-east-2",
+    "ap-northeast-1",
+    "ap-northeast-2",
+    "ap-northeast-3",
+    "ap-south-1",
+    "ap-south-2",
+    "ap-southeast-1",
+    "ap-southeast-2",
+    "ap-southeast-3",
+    "ap-southeast-4",
+    "ap-southeast-5",
+    "ap-southeast-6",
+    "ap-southeast-7",
+    "ca-central-1",
+    "ca-west-1",
+    "cn-north-1",
+    "cn-northwest-1",
+    "eu-central-1",
+    "eu-central-2",
+    "eu-north-1",
+    "eu-south-1",
+    "eu-south-2",
+    "eu-west-1",
+    "eu-west-2",
+    "eu-west-3",
+    "eusc-de-east-1",
+    "il-central-1",
+    "me-central-1",
+    "me-south-1",
+    "mx-central-1",
+    "sa-east-1",
+    "us-east-1",
+    "us-east-2",
+    "us-gov-east-1",
+    "us-gov-west-1",
+    "us-west-1",
+    "us-west-2",
+];
 
 macro_rules! display_as_str {
     ($($type:ty),*) => {$(
@@ -100,6 +149,14 @@ display_as_str!(AccountId, Region);
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_regions_of_aws_are_regions() {
+        for name in REGIONS_OF_AWS {
+            assert!(Region::parse(name).unwrap().is_of_aws());
+        }
+        assert!(!Region::parse("us-east-17").unwrap().is_of_aws());
+    }
 
     #[test]
     fn account_ids_are_twelve_digits() {

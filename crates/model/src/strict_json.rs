@@ -61,7 +61,7 @@ pub enum StrictJsonError {
         path: String,
     },
     /// The nesting exceeds [`MAX_DEPTH`].
-    #[error("nesting deeper than {MAX_DEPTH} levels at '{path}'")]
+    #[error("nesting deeper than {MAX_DEPTH} levels at '{}'", beginning(path))]
     TooDeep {
         /// Path of the first container that is too deep.
         path: String,
@@ -72,6 +72,16 @@ pub enum StrictJsonError {
         /// Path of the first value too many.
         path: String,
     },
+}
+
+/// Enough of a deep path to find it.
+fn beginning(path: &str) -> String {
+    const SHOWN: usize = 40;
+    if path.chars().count() <= SHOWN {
+        path.to_owned()
+    } else {
+        path.chars().take(SHOWN).chain("...".chars()).collect()
+    }
 }
 
 /// Reads one JSON document.

@@ -137,7 +137,10 @@ impl App {
     async fn route(&self, request: Request<Body>, request_id: &str) -> Response<Body> {
         let (parts, mut body) = request.into_parts();
         let path = parts.uri.path();
-        let (protocol, answer) = if path == "/v2" || path.starts_with("/v2/") {
+        let has_two_hosts = parts.headers.get_all(http::header::HOST).iter().count() > 1;
+        let (protocol, answer) = if has_two_hosts && path != "/" {
+            (Protocol::Oci, Err(Error::AmbiguousHost))
+        } else if path == "/v2" || path.starts_with("/v2/") {
             (Protocol::Oci, Box::pin(oci::answer(self, &parts, &mut body)).await)
         } else if path == "/healthz" {
             (Protocol::Oci, health(&parts.method))

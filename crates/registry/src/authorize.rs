@@ -409,8 +409,8 @@ pub(crate) fn requester<'a>(caller: &'a Caller, arn: &'a str, issuer: &'a str) -
     let account = &caller.principal.account;
     match &caller.principal.kind {
         PrincipalKind::Root => Requester::Root { account },
-        PrincipalKind::User { .. } => Requester::User { account, arn },
-        PrincipalKind::Session { .. } => Requester::Session { account, role_arn: issuer, session_arn: arn },
+        PrincipalKind::User { id, .. } => Requester::User { account, arn, id },
+        PrincipalKind::Session { id, .. } => Requester::Session { account, role_arn: issuer, session_arn: arn, id },
     }
 }
 
@@ -476,7 +476,10 @@ fn of_caller(caller: &Caller, context: &mut Context) {
     for (key, value) in caller.grants.tags.iter().chain(&caller.bearer.tags) {
         context.insert(&format!("aws:PrincipalTag/{key}"), value);
     }
-    if principal.access_key_id.starts_with("ASIA") {
+    if principal.access_key_id.starts_with(TEMPORARY) {
+        // There are no devices here that could have been used. (AWS global
+        // condition context keys: the key is there for temporary credentials.)
+        context.insert("aws:MultiFactorAuthPresent", "false");
         context.insert("aws:TokenIssueTime", date(caller.bearer.issued_at_s));
     }
 }

@@ -100,7 +100,7 @@ impl RegionState {
         };
         let work = lifecycle::work(&repository.key, now_ms / 1000)?;
         let policies = FirstPolicies {
-            repository: template.repository_policy.as_deref(),
+            repository: template.repository_policy.as_ref(),
             lifecycle: template.lifecycle_policy.as_deref().map(|policy| (policy, &work)),
         };
         self.create_repository(table, repository, policies).await

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use ironwharf_cloud::Table;
-use ironwharf_cloud::table::{Incarnation, Registry};
+use ironwharf_cloud::table::{Incarnation, Registry, ResourcePolicy};
 use ironwharf_model::{AccountId, AccountSettings, Error, RepositoryName, Result};
 use ironwharf_policy::iam::{Policy, PolicyKind};
 
@@ -85,6 +85,9 @@ impl RegionState {
 }
 
 /// Compiles a stored policy, which was checked before it was stored.
-fn compile(text: Option<String>, kind: PolicyKind) -> Result<Option<Policy>> {
-    text.map(|text| Policy::parse(&text, kind).map_err(Error::internal)).transpose()
+fn compile(policy: Option<ResourcePolicy>, kind: PolicyKind) -> Result<Option<Policy>> {
+    let compile = |stored: ResourcePolicy| {
+        Policy::parse(&stored.text, kind).map(|policy| policy.bound(&stored.principals)).map_err(Error::internal)
+    };
+    policy.map(compile).transpose()
 }

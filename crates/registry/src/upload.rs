@@ -133,7 +133,16 @@ impl<'a> Upload<'a> {
     async fn save(&self, lease: &str, record: &UploadRecord) -> Result<()> {
         let table = self.permit.table()?;
         let saved = table.save_upload(self.account(), self.id, lease, record, self.permit.caller().now_s()).await?;
-        if saved { Ok(()) } else { Err(self.busy()) }
+        if saved { Ok(()) } else { Err(self.lost().await) }
+    }
+
+    /// Why the lease is gone: the upload was cancelled, or another request has it.
+    async fn lost(&self) -> Error {
+        match self.stored().await {
+            Ok(Some(record)) if record.state != UploadState::Open => self.not_found(),
+            Ok(_) => self.busy(),
+            Err(error) => error,
+        }
     }
 
     async fn lease(&self) -> Result<LeasedUpload> {
@@ -156,7 +165,7 @@ impl<'a> Upload<'a> {
             let now_s = OffsetDateTime::now_utc().unix_timestamp();
             match self.permit.table()?.renew_lease(self.account(), self.id, lease, now_s).await {
                 Ok(true) => {}
-                Ok(false) => return Err(self.busy()),
+                Ok(false) => return Err(self.lost().await),
                 // What the work does at its end finds out.
                 Err(error) => tracing::warn!(%error, "the lease of an upload was not renewed"),
             }
@@ -333,7 +342,7 @@ impl<'a> Upload<'a> {
     ) -> Result<Finished> {
         let upload = FinishedUpload { id: self.id, lease: Some(lease) };
         if !finish(self.permit, self.repository, digest, written, Some(&upload)).await? {
-            return Err(self.busy());
+            return Err(self.lost().await);
         }
         if let Some(tail) = record.tail_object.as_ref().filter(|tail| **tail != written.object) {
             self.leave(std::slice::from_ref(tail), "UPLOAD_TAIL_MERGED").await?;
@@ -341,10 +350,14 @@ impl<'a> Upload<'a> {
         Ok(Finished { digest: digest.clone(), size_bytes: Some(written.size_bytes) })
     }
 
-    /// Ends the upload without a blob.
+    /// Ends the upload without a blob, also while another request writes to it.
     pub(crate) async fn cancel(&self) -> Result<()> {
-        let LeasedUpload { record, lease } = self.lease().await?;
-        self.end_cancelled(&lease, &record).await
+        let table = self.permit.table()?;
+        match table.take_upload_over(self.account(), self.id, self.permit.caller().now_s()).await? {
+            Acquired::Leased(LeasedUpload { record, lease }) => self.end_cancelled(&lease, &record).await,
+            Acquired::Busy => Err(self.busy()),
+            Acquired::Ended(_) => Err(self.not_found()),
+        }
     }
 
     async fn end_cancelled(&self, lease: &str, record: &UploadRecord) -> Result<()> {

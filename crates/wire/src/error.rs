@@ -96,7 +96,7 @@ pub fn codes(error: &Error) -> Codes {
             codes("InvalidLayerPartException", "BLOB_UPLOAD_INVALID", S::RANGE_NOT_SATISFIABLE)
         }
         Error::LayerPartLengthMismatch { .. } => codes("InvalidLayerPartException", "SIZE_INVALID", S::BAD_REQUEST),
-        Error::UploadBusy { .. } => codes("InvalidLayerPartException", "BLOB_UPLOAD_INVALID", S::RANGE_NOT_SATISFIABLE),
+        Error::UploadBusy { .. } => codes("InvalidLayerPartException", "BLOB_UPLOAD_INVALID", S::CONFLICT),
         Error::EmptyUpload { .. } => codes("EmptyUploadException", "BLOB_UPLOAD_INVALID", S::BAD_REQUEST),
         Error::UploadNotFound { .. } => codes("UploadNotFoundException", "BLOB_UPLOAD_UNKNOWN", S::NOT_FOUND),
         Error::BodyIncomplete { .. } => {
@@ -166,6 +166,7 @@ pub fn codes(error: &Error) -> Codes {
         Error::InvalidAction { .. } => {
             codes("UnknownOperationException", "UNSUPPORTED", S::NOT_FOUND).with_query("InvalidAction", S::BAD_REQUEST)
         }
+        Error::AmbiguousHost => codes("UnknownOperationException", "UNSUPPORTED", S::BAD_REQUEST),
         Error::RouteNotFound { .. } => codes("UnknownOperationException", "UNSUPPORTED", S::NOT_FOUND),
         Error::MethodNotAllowed { .. } => codes("UnknownOperationException", "UNSUPPORTED", S::METHOD_NOT_ALLOWED),
 

@@ -99,6 +99,23 @@ pub fn parse_range(header: &str, total: u64) -> Requested {
     }
 }
 
+/// A `Range` header in its plainest form, for a service that reads no other:
+/// `None` if [`parse_range`] would ignore it, whatever the length of the blob.
+#[must_use]
+pub fn plain_range(header: &str) -> Option<String> {
+    /// Beyond what any object has, and within what any service reads.
+    const LIMIT: u64 = i64::MAX.unsigned_abs();
+    let (first, last) = single_range(header)?.split_once('-')?;
+    match (parse_position(first), parse_position(last)) {
+        (Position::Number(first), Position::Number(last)) if first <= last => {
+            Some(format!("bytes={}-{}", first.min(LIMIT), last.min(LIMIT)))
+        }
+        (Position::Number(first), Position::Absent) => Some(format!("bytes={}-", first.min(LIMIT))),
+        (Position::Absent, Position::Number(length)) => Some(format!("bytes=-{}", length.min(LIMIT))),
+        _ => None,
+    }
+}
+
 /// The only member of the range set, without the optional white space and empty
 /// list elements that RFC 9110, section 5.6.1, asks a recipient to skip.
 fn single_range(header: &str) -> Option<&str> {
@@ -315,7 +332,28 @@ mod tests {
         assert_eq!(ByteRange::new(2, 3).unwrap().content_range(9), "bytes 2-3/9");
     }
 
+    #[test]
+    fn a_plain_range_means_the_same() {
+        for (header, plain) in [
+            ("BYTES= 00-1 ", Some("bytes=0-1")),
+            ("bytes=,5-, ,", Some("bytes=5-")),
+            ("bytes=-0", Some("bytes=-0")),
+            ("bytes=2-1", None),
+            ("bytes=0-1,3-4", None),
+            ("items=0-1", None),
+        ] {
+            assert_eq!(plain_range(header).as_deref(), plain, "{header}");
+        }
+        assert_eq!(plain_range(&format!("bytes={HUGE}-")).unwrap(), format!("bytes={}-", i64::MAX));
+    }
+
     proptest! {
+        #[test]
+        fn a_plain_range_is_read_as_its_origin(header in "bytes=[0-9,-]{0,24}", total in 0..i64::MAX.unsigned_abs()) {
+            let plain = plain_range(&header).map_or(Requested::Whole, |plain| parse_range(&plain, total));
+            prop_assert_eq!(plain, parse_range(&header, total));
+        }
+
         #[test]
         fn any_text_is_answered(header in "(bytes[= ])?[0-9,/* -]{0,50}|.*", total in any::<u64>()) {
             if let Requested::Part(range) = parse_range(&header, total) {

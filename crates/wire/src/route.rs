@@ -143,8 +143,8 @@ pub enum RouteError {
     /// The repository name can be no name: 400 with the OCI code `NAME_INVALID`.
     #[error("invalid repository name '{name}': {fault}")]
     NameInvalid {
-        /// The name, or the whole path if it has a percent sign anywhere;
-        /// cut to [`SHOWN_NAME`] characters.
+        /// The name, or the whole path if only a percent sign keeps it from
+        /// being one of the API; cut to [`SHOWN_NAME`] characters.
         name: String,
         /// What is wrong with it.
         fault: NameFault,
@@ -185,9 +185,13 @@ impl<'a> Route<'a> {
         let Some(rest) = rest.strip_prefix('/') else {
             return Err(RouteError::NotFound);
         };
-        if rest.contains('%') {
-            return Err(name_invalid(rest, NameFault::Percent));
+        match Self::parse_rest(method, rest) {
+            Err(RouteError::NotFound) if rest.contains('%') => Err(name_invalid(rest, NameFault::Percent)),
+            parsed => parsed,
         }
+    }
+
+    fn parse_rest(method: &Method, rest: &'a str) -> Result<Self, RouteError> {
         if rest == "_catalog" {
             return only(method, &Method::GET, "GET", Self::Catalog);
         }
@@ -313,6 +317,7 @@ fn check_name(name: &str) -> Result<(), RouteError> {
         let fault = match component {
             "" => NameFault::EmptyComponent,
             "." | ".." => NameFault::DotComponent,
+            component if component.contains('%') => NameFault::Percent,
             _ => continue,
         };
         return Err(name_invalid(name, fault));
@@ -429,7 +434,7 @@ mod tests {
             ("/v2/a/./b/blobs/d", DotComponent),
             ("/v2/%2e%2e/manifests/x", Percent),
             ("/v2/a%2Fb/tags/list", Percent),
-            ("/v2/a/blobs/sha256%3Aab", Percent),
+            ("/v2/a%00/blobs/sha256:ab", Percent),
             ("/v2/_catalog%00", Percent),
         ] {
             assert!(
@@ -437,6 +442,8 @@ mod tests {
                 "{path}"
             );
         }
+        // What a reference may be is the business of its type.
+        assert_eq!(parse("GET", "/v2/a/blobs/x%3Ay"), Ok(Route::BlobGet { name: "a", digest: "x%3Ay" }));
         let long = format!("/v2/{}//manifests/x", "é".repeat(100_000));
         assert!(parse("GET", &long).unwrap_err().to_string().len() < 700);
     }

@@ -12,6 +12,7 @@ use super::attributes::{self, Build, Item, Read, number};
 use super::blobs::is_condition_failure;
 use super::key::{Key, template_partition};
 use super::listings::Page;
+use super::resource_policies::ResourcePolicy;
 use super::{Table, service_error};
 
 /// How a template wants layers encrypted.
@@ -40,8 +41,8 @@ pub struct NewTemplate {
     pub encryption: TemplateEncryption,
     /// The resource tags.
     pub labels: BTreeMap<String, String>,
-    /// The text of the repository's policy.
-    pub repository_policy: Option<String>,
+    /// The repository's policy.
+    pub repository_policy: Option<ResourcePolicy>,
     /// The text of the repository's lifecycle policy.
     pub lifecycle_policy: Option<String>,
     /// A role that ECR would create the repository with.
@@ -63,6 +64,8 @@ pub struct CreationTemplate {
 
 impl NewTemplate {
     fn to_item(&self, account: &AccountId, revision: u64) -> Item {
+        let policy = self.repository_policy.as_ref();
+        let principals = policy.map(|policy| policy.principals.clone()).unwrap_or_default();
         Build::new(&Key::CreationTemplate { account, prefix: &self.prefix })
             .string("given_prefix", &self.given_prefix)
             .optional_string("description", self.description.as_deref())
@@ -72,7 +75,8 @@ impl NewTemplate {
             .string("encryption_type", &self.encryption.encryption_type)
             .optional_string("kms_key", self.encryption.kms_key.as_deref())
             .map("labels", &self.labels)
-            .optional_string("repository_policy", self.repository_policy.as_deref())
+            .optional_string("repository_policy", policy.map(|policy| policy.text.as_str()))
+            .map("repository_policy_principals", &principals)
             .optional_string("lifecycle_policy", self.lifecycle_policy.as_deref())
             .optional_string("custom_role_arn", self.custom_role_arn.as_deref())
             .number("created_at_ms", self.created_at_ms)
@@ -87,6 +91,7 @@ impl CreationTemplate {
         let text = |name: &str| item.read_optional_string(name).map(|text| text.map(str::to_owned));
         let owned = |name: &str| item.read_list(name).map(|list| list.into_iter().map(str::to_owned).collect());
         let mutability = TagMutability::parse(item.read_string("mutability")?, owned("mutability_filters")?);
+        let principals = item.read_map("repository_policy_principals")?;
         let template = NewTemplate {
             prefix: prefix_of(item)?,
             given_prefix: item.read_string("given_prefix")?.to_owned(),
@@ -98,7 +103,7 @@ impl CreationTemplate {
                 kms_key: text("kms_key")?,
             },
             labels: item.read_map("labels")?,
-            repository_policy: text("repository_policy")?,
+            repository_policy: text("repository_policy")?.map(|text| ResourcePolicy { text, principals }),
             lifecycle_policy: text("lifecycle_policy")?,
             custom_role_arn: text("custom_role_arn")?,
             created_at_ms: item.read_number("created_at_ms")?,

@@ -7,6 +7,7 @@ use ironwharf_model::{AccountId, AccountSetting, AccountSettings, Error, Result}
 use super::attributes::{self, Item, Read, string};
 use super::creation_templates::NewTemplate;
 use super::key::Key;
+use super::resource_policies::ResourcePolicy;
 use super::{Table, Transaction, failed_condition, service_error};
 
 /// That a registry has got what new ones start with.
@@ -15,8 +16,8 @@ const STARTED: &str = "started";
 /// What is decided for a registry as a whole.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Registry {
-    /// The text of its policy.
-    pub policy: Option<String>,
+    /// Its policy.
+    pub policy: Option<ResourcePolicy>,
     /// Its settings.
     pub settings: AccountSettings,
     /// Whether it has got what new registries start with.
@@ -28,7 +29,7 @@ impl Table {
     pub async fn registry(&self, account: &AccountId) -> Result<Registry> {
         let (policy, settings) = (Key::RegistryPolicy { account }, Key::AccountSettings { account });
         let found = self.get_all(&[policy.clone(), settings.clone()]).await?;
-        let policy = found.item(&policy).map(|item| item.read_string("policy").map(str::to_owned)).transpose()?;
+        let policy = found.item(&policy).map(ResourcePolicy::from_item).transpose()?;
         let item = found.item(&settings);
         let started = item.is_some_and(|item| item.contains_key(STARTED));
         let settings = item.map(read_settings).transpose()?.unwrap_or_default();

@@ -11,6 +11,7 @@ use super::attributes::{self, Build, Item, Read, list, map, number, string};
 use super::blobs::is_condition_failure;
 use super::key::{Incarnation, Key, RepositoryKey, catalog_partition};
 use super::listings::Page;
+use super::resource_policies::ResourcePolicy;
 use super::work::Work;
 use super::{Table, Transaction, service_error};
 use crate::Encryption;
@@ -53,7 +54,7 @@ pub enum RepositoryChange<'a> {
 #[derive(Clone, Copy, Debug, Default)]
 pub struct FirstPolicies<'a> {
     /// Who may do what to it.
-    pub repository: Option<&'a str>,
+    pub repository: Option<&'a ResourcePolicy>,
     /// What becomes of its images, and the work of applying that.
     pub lifecycle: Option<(&'a str, &'a Work)>,
 }
@@ -127,9 +128,8 @@ impl Table {
         let entry = Build::new(&Key::CatalogEntry { account, name })
             .string("incarnation", repository.key.incarnation.as_str())
             .item();
-        let policy = policies.repository.map(|policy| {
-            Build::new(&Key::RepositoryPolicy { repository: &repository.key }).string("policy", policy).item()
-        });
+        let policy =
+            policies.repository.map(|policy| policy.to_item(&Key::RepositoryPolicy { repository: &repository.key }));
         let lifecycle = policies.lifecycle.map(|(policy, _)| super::lifecycle::policy_item(&repository.key, policy));
         let items = [Some(repository.to_item()), Some(entry), policy, lifecycle].into_iter().flatten();
         let mut writes: Vec<TransactWriteItem> = items.map(put).collect::<Result<_>>()?;

@@ -152,6 +152,18 @@ impl Table {
 
     /// Takes the lease of an upload, making its record if there is none, in one call.
     pub async fn lease_upload(&self, account: &AccountId, upload: &str, now_s: i64) -> Result<Acquired> {
+        let free = "(attribute_not_exists(lease) OR leased_until < :now)";
+        self.acquire(account, upload, &format!("upload_state = :open AND {free}"), now_s).await
+    }
+
+    /// Takes the lease of an upload from whoever has it: its holder will find
+    /// that it has lost it. [`Acquired::Busy`] is not an outcome.
+    pub async fn take_upload_over(&self, account: &AccountId, upload: &str, now_s: i64) -> Result<Acquired> {
+        // DynamoDB refuses a value that no expression uses.
+        self.acquire(account, upload, "upload_state = :open AND :now = :now", now_s).await
+    }
+
+    async fn acquire(&self, account: &AccountId, upload: &str, condition: &str, now_s: i64) -> Result<Acquired> {
         let key = Key::Upload { account, upload };
         let lease = crate::random::hex::<8>();
         let leased = self
@@ -163,10 +175,7 @@ impl Table {
                 "SET upload_state = :open, lease = :lease, leased_until = :until, \
                  expires_at = if_not_exists(expires_at, :expires)",
             )
-            .condition_expression(
-                "attribute_not_exists(pk) OR (upload_state = :open AND \
-                 (attribute_not_exists(lease) OR leased_until < :now OR lease = :lease))",
-            )
+            .condition_expression(format!("attribute_not_exists(pk) OR ({condition})"))
             .expression_attribute_values(":open", string("OPEN"))
             .expression_attribute_values(":lease", string(&lease))
             .expression_attribute_values(":until", number(now_s + LEASE_SECONDS))

@@ -19,7 +19,7 @@
 //! let mut context = Context::new();
 //! context.insert("aws:username", "ana");
 //! let request = Request {
-//!     requester: Requester::User { account: &account, arn: "arn:aws:iam::111122223333:user/ana" },
+//!     requester: Requester::User { account: &account, arn: "arn:aws:iam::111122223333:user/ana", id: "AIDAANA" },
 //!     action: "ecr:PutImage",
 //!     resource: "arn:aws:ecr:eu-west-1:111122223333:repository/ana/web",
 //!     resource_account: &account,

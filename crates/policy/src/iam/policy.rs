@@ -13,6 +13,7 @@ use super::PolicyKind;
 use super::elements::{members, text as as_text};
 use super::limits::{MAX_QUESTION_MARKS, MAX_STATEMENTS, MAX_TEXT};
 use super::malformed::MalformedPolicy;
+use super::principal::Principals;
 use super::span;
 use super::statement::{Statement, StatementEffect};
 
@@ -81,6 +82,25 @@ impl Policy {
     #[must_use]
     pub fn statements(&self) -> &[Statement] {
         &self.statements
+    }
+
+    /// The ARNs of the users, roles and sessions that statements name as principals.
+    #[must_use]
+    pub fn named_principals(&self) -> BTreeSet<&str> {
+        let principals = self.statements.iter().filter_map(|statement| statement.principals.as_ref());
+        principals.flat_map(Principals::holders).collect()
+    }
+
+    /// The policy about those who had the names in it when it was set: `ids` has
+    /// the unique ids of users and roles by their ARNs, and a session's role by
+    /// that of the session. A user that is made again under a name is another one.
+    /// (IAM User Guide: "Principal", on users and roles that are deleted.)
+    #[must_use]
+    pub fn bound(mut self, ids: &BTreeMap<String, String>) -> Self {
+        for principals in self.statements.iter_mut().filter_map(|statement| statement.principals.as_mut()) {
+            principals.bind(ids);
+        }
+        self
     }
 
     /// The context keys that conditions and variables ask about, as they are

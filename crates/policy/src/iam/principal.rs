@@ -3,6 +3,10 @@
 //! Invariant: `*` stands alone: an ARN with a wildcard is refused, so a name is
 //! only ever compared as a whole.
 //! Invariant: `NotPrincipal` never grants: with `Allow` it is refused.
+//! Invariant: a name that is bound to a unique id is the name of that user or
+//! role, and not of whoever has the name later.
+
+use std::collections::BTreeMap;
 
 use ironwharf_model::AccountId;
 use ironwharf_model::error::quoted;
@@ -30,13 +34,27 @@ enum Name {
     EveryAws,
     /// An account, which stands for everybody in it.
     Account(AccountId),
-    User(String),
-    Role(String),
-    Session(String),
+    User(Holder),
+    Role(Holder),
+    Session(Holder),
     Federated(String),
     Service(String),
     /// A canonical user of S3: nobody here.
     Nobody,
+}
+
+/// A user, a role or a role's session.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Holder {
+    arn: String,
+    /// The unique id of the user or role that had the name, if that is known.
+    id: Option<String>,
+}
+
+impl Holder {
+    fn is(&self, arn: &str, id: &str) -> bool {
+        self.arn == arn && self.id.as_deref().is_none_or(|bound| bound == id)
+    }
 }
 
 /// How a statement reached the requester, from the weakest grant to the strongest.
@@ -73,19 +91,42 @@ impl Principals {
     /// and everything the requester is part of, as the page on `NotPrincipal`
     /// tells to write it. What it leaves out is denied.
     fn exempt(&self, requester: &Requester<'_>) -> bool {
-        let named = |name: Name| self.names.contains(&name);
+        let named = |is_named: &dyn Fn(&Name) -> bool| self.names.iter().any(is_named);
+        let of_account = |account: &AccountId| named(&|name| matches!(name, Name::Account(named) if named == account));
         match *requester {
             Requester::Anonymous => false,
-            Requester::Root { account } => named(Name::Account(account.clone())),
-            Requester::User { account, arn } => {
-                named(Name::User(arn.to_owned())) && named(Name::Account(account.clone()))
+            Requester::Root { account } => of_account(account),
+            Requester::User { account, arn, id } => {
+                named(&|name| matches!(name, Name::User(user) if user.is(arn, id))) && of_account(account)
             }
-            Requester::Session { account, role_arn, session_arn } => {
-                let session = named(Name::Session(session_arn.to_owned())) && named(Name::Role(role_arn.to_owned()));
-                session && named(Name::Account(account.clone()))
+            Requester::Session { account, role_arn, session_arn, id } => {
+                named(&|name| matches!(name, Name::Session(session) if session.is(session_arn, id)))
+                    && named(&|name| matches!(name, Name::Role(role) if role.is(role_arn, id)))
+                    && of_account(account)
             }
-            Requester::Federated { provider } => named(Name::Federated(provider.to_owned())),
-            Requester::Service { name } => named(Name::Service(name.to_owned())),
+            Requester::Federated { provider } => {
+                named(&|name| matches!(name, Name::Federated(named) if named == provider))
+            }
+            Requester::Service { name: service } => {
+                named(&|name| matches!(name, Name::Service(named) if named == service))
+            }
+        }
+    }
+
+    /// The ARNs of the users, roles and sessions that the element names.
+    pub(super) fn holders(&self) -> impl Iterator<Item = &str> {
+        self.names.iter().filter_map(|name| match name {
+            Name::User(holder) | Name::Role(holder) | Name::Session(holder) => Some(holder.arn.as_str()),
+            _ => None,
+        })
+    }
+
+    /// Binds the names to the unique ids of those who have them.
+    pub(super) fn bind(&mut self, ids: &BTreeMap<String, String>) {
+        for name in &mut self.names {
+            if let Name::User(holder) | Name::Role(holder) | Name::Session(holder) = name {
+                holder.id = ids.get(&holder.arn).cloned();
+            }
         }
     }
 
@@ -106,10 +147,10 @@ impl Name {
             | (Self::EveryAws, Requester::Service { .. }) => None,
             (Self::Everyone | Self::EveryAws, _) => Some(Standing::Direct),
             (Self::Account(named), _) => by(requester.account() == Some(named), Standing::Account),
-            (Self::User(named), Requester::User { arn, .. }) => by(named == arn, Standing::Direct),
-            (Self::Role(named), Requester::Session { role_arn, .. }) => by(named == role_arn, Standing::Role),
-            (Self::Session(named), Requester::Session { session_arn, .. }) => {
-                by(named == session_arn, Standing::Direct)
+            (Self::User(named), Requester::User { arn, id, .. }) => by(named.is(arn, id), Standing::Direct),
+            (Self::Role(named), Requester::Session { role_arn, id, .. }) => by(named.is(role_arn, id), Standing::Role),
+            (Self::Session(named), Requester::Session { session_arn, id, .. }) => {
+                by(named.is(session_arn, id), Standing::Direct)
             }
             (Self::Federated(named), Requester::Federated { provider }) => by(named == provider, Standing::Direct),
             (Self::Service(named), Requester::Service { name }) => by(named == name, Standing::Direct),
@@ -170,7 +211,7 @@ fn arn(text: &str) -> Option<Name> {
     if arn != "arn" || !matches!(partition, "aws" | "aws-cn" | "aws-us-gov") || !region.is_empty() {
         return None;
     }
-    let whole = text.to_owned();
+    let whole = Holder { arn: text.to_owned(), id: None };
     // A path takes more than a name does, but a variable is always a mistake.
     let is_name = |name: &str| {
         let is_plain = name.bytes().all(|byte| byte.is_ascii_graphic() && !matches!(byte, b'$' | b'{' | b'}' | b':'));

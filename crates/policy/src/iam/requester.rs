@@ -22,6 +22,8 @@ pub enum Requester<'a> {
         account: &'a AccountId,
         /// `arn:aws:iam::111122223333:user/path/name`.
         arn: &'a str,
+        /// The user's unique id, which policies may be bound to ([`super::Policy::bound`]).
+        id: &'a str,
     },
     /// A session of a role.
     Session {
@@ -31,6 +33,8 @@ pub enum Requester<'a> {
         role_arn: &'a str,
         /// `arn:aws:sts::111122223333:assumed-role/name/session`.
         session_arn: &'a str,
+        /// The role's unique id, which policies may be bound to ([`super::Policy::bound`]).
+        id: &'a str,
     },
     /// Not yet anybody: whoever holds a web identity token, when assuming a role.
     Federated {

@@ -1,5 +1,7 @@
 //! Actions, resources and principals: what a statement is about.
 
+use ironwharf_model::AccountId;
+use ironwharf_policy::iam::{Attached, Context, Policies, Policy, PolicyKind, Request, Requester, decide};
 use serde_json::{Value, json};
 
 use crate::support::{OTHER, OWN, REPOSITORY, Who, World};
@@ -76,6 +78,56 @@ fn a_repository_policy_is_about_its_repository_unless_it_says_otherwise() {
     assert!(with(None));
     assert!(with(Some(REPOSITORY)));
     assert!(!with(Some("arn:aws:ecr:eu-west-1:111122223333:repository/b")));
+}
+
+/// A policy means those who had the names in it, not those who have them now.
+#[test]
+fn a_bound_policy_knows_a_namesake_from_whom_it_means() {
+    const USER: &str = "arn:aws:iam::444455556666:user/ana";
+    const ROLE: &str = "arn:aws:iam::444455556666:role/ci";
+    const SESSION: &str = "arn:aws:sts::444455556666:assumed-role/ci/run";
+    let account = &AccountId::parse("444455556666").unwrap();
+    let user = |id| Requester::User { account, arn: USER, id };
+    let session = |id| Requester::Session { account, role_arn: ROLE, session_arn: SESSION, id };
+    let ids = [(USER, "AIDA1"), (ROLE, "AROA1"), (SESSION, "AROA1")];
+    let ids = ids.map(|(arn, id)| (arn.to_owned(), id.to_owned())).into();
+    let decided = |element: &str, names: Value, effect: &str, requester: Requester<'_>, bound: bool| {
+        let text = json!({ "Statement": [
+            { "Effect": "Allow", "Principal": "*", "Action": if effect == "Deny" { "ecr:*" } else { "ecr:X" } },
+            { "Effect": effect, element: { "AWS": names }, "Action": "ecr:ListImages" },
+        ]});
+        let policy = Policy::parse(&text.to_string(), PolicyKind::Repository).unwrap();
+        let policy = if bound { policy.bound(&ids) } else { policy };
+        let all = r#"{"Statement":{"Effect":"Allow","Action":"*","Resource":"*"}}"#;
+        let all = Policy::parse(all, PolicyKind::Identity).unwrap();
+        let owner = AccountId::parse("111122223333").unwrap();
+        let request = Request {
+            requester,
+            action: "ecr:ListImages",
+            resource: REPOSITORY,
+            resource_account: &owner,
+            context: &Context::new(),
+        };
+        let repository = Some(Attached { id: "repository", policy: &policy });
+        let identity = [Attached { id: "identity", policy: &all }];
+        decide(&request, &Policies { identity: &identity, repository, ..Policies::default() }).is_allowed()
+    };
+    for name in [USER, ROLE, SESSION] {
+        let requester = |id| if name == USER { user(id) } else { session(id) };
+        let meant = if name == USER { "AIDA1" } else { "AROA1" };
+        assert!(decided("Principal", json!(name), "Allow", requester(meant), true), "{name}");
+        assert!(!decided("Principal", json!(name), "Allow", requester("OTHER"), true), "{name}");
+        assert!(decided("Principal", json!(name), "Allow", requester("OTHER"), false), "{name}");
+        assert!(!decided("Principal", json!(name), "Deny", requester(meant), true), "{name}");
+        assert!(decided("Principal", json!(name), "Deny", requester("OTHER"), true), "{name}");
+    }
+    // Whoever is left out of a denial by name is not, with only the name.
+    let exempt = json!([USER, ROLE, SESSION, "444455556666"]);
+    for (requester, allowed) in
+        [(user("AIDA1"), true), (user("OTHER"), false), (session("AROA1"), true), (session("OTHER"), false)]
+    {
+        assert_eq!(decided("NotPrincipal", exempt.clone(), "Deny", requester, true), allowed, "{requester:?}");
+    }
 }
 
 /// Whether a principal in the policy of the repository reaches who asks. All

@@ -10,6 +10,7 @@ pub(crate) mod access_keys;
 pub(crate) mod aws_managed;
 pub(crate) mod directory;
 pub(crate) mod grants;
+pub(crate) mod named_principals;
 pub(crate) mod oidc;
 pub(crate) mod ops;
 pub(crate) mod query_api;

@@ -9,7 +9,6 @@ use std::collections::BTreeSet;
 use ironwharf_cloud::table::{CreationTemplate, NewTemplate, TemplateEncryption};
 use ironwharf_model::error::quoted;
 use ironwharf_model::{AccountId, Error, Result, TagMutability, TemplatePrefix};
-use ironwharf_policy::iam::PolicyKind;
 use ironwharf_wire::ecr::shapes::{
     CreateRepositoryCreationTemplateRequest, CreateRepositoryCreationTemplateResponse,
     DeleteRepositoryCreationTemplateRequest, DeleteRepositoryCreationTemplateResponse,
@@ -23,7 +22,7 @@ use ironwharf_wire::ecr::{OperationName, Timestamp};
 use super::paging::PageRequest;
 use super::repositories::{filters_of, labels, mutability_of};
 use super::repository_tags::tags_of;
-use super::{Call, Operation, Target, repository_policy};
+use super::{Call, Operation, Target, policy_text};
 use crate::authorize::{Details, Resource};
 use crate::creation_templates::MAX_TEMPLATES;
 use crate::encryption::encryption_of;
@@ -94,7 +93,7 @@ impl Given {
     }
 
     /// Changes a template to what is given.
-    fn apply(&self, template: &mut NewTemplate) -> Result<()> {
+    async fn apply(&self, call: &Call<'_>, template: &mut NewTemplate) -> Result<()> {
         if let Some(description) = &self.description {
             template.description = unless_empty(description);
         }
@@ -120,10 +119,10 @@ impl Given {
             }
         }
         if let Some(policy) = &self.repository_policy {
-            template.repository_policy = unless_empty(policy);
-            if let Some(policy) = &template.repository_policy {
-                repository_policy::parse("repositoryPolicy", policy, PolicyKind::Repository)?;
-            }
+            template.repository_policy = match unless_empty(policy) {
+                Some(text) => Some(policy_text::check(call, policy_text::Given::TemplatePolicy, &text).await?.0),
+                None => None,
+            };
         }
         if let Some(policy) = &self.lifecycle_policy {
             template.lifecycle_policy = unless_empty(policy);
@@ -200,7 +199,7 @@ fn shape(template: NewTemplate) -> RepositoryCreationTemplate {
         resource_tags: Some(tags_of(&template.labels)).filter(|tags| !tags.is_empty()),
         image_tag_mutability: ImageTagMutability::parse(template.mutability.as_str()),
         image_tag_mutability_exclusion_filters: filters_of(&template.mutability),
-        repository_policy: template.repository_policy,
+        repository_policy: template.repository_policy.map(|policy| policy.text),
         lifecycle_policy: template.lifecycle_policy,
         applied_for: Some(applied_for),
         custom_role_arn: template.custom_role_arn,
@@ -252,7 +251,7 @@ impl Operation for CreateRepositoryCreationTemplate {
             created_at_ms: now_ms,
             updated_at_ms: now_ms,
         };
-        given.apply(&mut template)?;
+        given.apply(call, &mut template).await?;
         given.authorize(call, &template.prefix).await?;
         // Two that are created at once can both be the last: nothing counts them.
         if table.template_prefixes(registry, MAX_TEMPLATES).await?.len() >= MAX_TEMPLATES {
@@ -304,7 +303,7 @@ impl Operation for UpdateRepositoryCreationTemplate {
             let Some(CreationTemplate { mut template, revision }) = stored else {
                 return Err(not_found(registry, &input.prefix));
             };
-            given.apply(&mut template)?;
+            given.apply(call, &mut template).await?;
             template.updated_at_ms = permit.caller().now_ms();
             let replaced = table.replace_template(registry, &template, revision).await?;
             permit.region().templates.forget(registry);

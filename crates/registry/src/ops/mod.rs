@@ -11,6 +11,7 @@ mod layers;
 mod lifecycle;
 mod lifecycle_preview;
 mod paging;
+mod policy_text;
 mod pull_time_exclusions;
 mod referrers;
 mod registry;

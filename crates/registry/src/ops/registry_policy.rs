@@ -1,14 +1,15 @@
 //! The policy of a registry.
 
 use ironwharf_model::{Error, Result};
-use ironwharf_policy::iam::PolicyKind;
 use ironwharf_wire::ecr::OperationName;
 use ironwharf_wire::ecr::shapes::{
     DeleteRegistryPolicyRequest, DeleteRegistryPolicyResponse, GetRegistryPolicyRequest, GetRegistryPolicyResponse,
     PutRegistryPolicyRequest, PutRegistryPolicyResponse,
 };
 
-use super::{Call, Operation, Target, repository_policy};
+use super::policy_text::{Given, check};
+use super::{Call, Operation, Target};
+use crate::identity::named_principals::shown;
 
 pub(super) struct PutRegistryPolicy;
 
@@ -23,8 +24,8 @@ impl Operation for PutRegistryPolicy {
 
     async fn run(call: &Call<'_>, input: Self::Input) -> Result<Self::Output> {
         let (registry, region) = (call.permit.registry(), call.permit.region());
-        repository_policy::parse("policyText", &input.policy_text, PolicyKind::Registry)?;
-        call.permit.table()?.put_registry_policy(registry, Some(&input.policy_text)).await?;
+        let (policy, _) = check(call, Given::RegistryPolicy, &input.policy_text).await?;
+        call.permit.table()?.put_registry_policy(registry, &policy).await?;
         region.policies.forget_registry(registry);
         Ok(PutRegistryPolicyResponse { registry_id: Some(registry.to_string()), policy_text: Some(input.policy_text) })
     }
@@ -43,8 +44,9 @@ impl Operation for GetRegistryPolicy {
 
     async fn run(call: &Call<'_>, _: Self::Input) -> Result<Self::Output> {
         let registry = call.permit.registry();
-        let text = call.permit.table()?.registry_policy(registry).await?;
-        let text = text.ok_or_else(|| Error::RegistryPolicyNotFound { registry: registry.clone() })?;
+        let policy = call.permit.table()?.registry_policy(registry).await?;
+        let policy = policy.ok_or_else(|| Error::RegistryPolicyNotFound { registry: registry.clone() })?;
+        let text = shown(call.permit.caller().directory.table(), &policy.text, &policy.principals).await?;
         Ok(GetRegistryPolicyResponse { registry_id: Some(registry.to_string()), policy_text: Some(text) })
     }
 }
@@ -62,9 +64,9 @@ impl Operation for DeleteRegistryPolicy {
 
     async fn run(call: &Call<'_>, _: Self::Input) -> Result<Self::Output> {
         let (registry, region) = (call.permit.registry(), call.permit.region());
-        let text = call.permit.table()?.put_registry_policy(registry, None).await?;
+        let policy = call.permit.table()?.delete_registry_policy(registry).await?;
         region.policies.forget_registry(registry);
-        let text = text.ok_or_else(|| Error::RegistryPolicyNotFound { registry: registry.clone() })?;
-        Ok(DeleteRegistryPolicyResponse { registry_id: Some(registry.to_string()), policy_text: Some(text) })
+        let policy = policy.ok_or_else(|| Error::RegistryPolicyNotFound { registry: registry.clone() })?;
+        Ok(DeleteRegistryPolicyResponse { registry_id: Some(registry.to_string()), policy_text: Some(policy.text) })
     }
 }

@@ -2,28 +2,17 @@
 
 use ironwharf_cloud::table::RepositoryKey;
 use ironwharf_model::{Error, Result};
-use ironwharf_policy::iam::{Policy, PolicyKind};
 use ironwharf_wire::ecr::OperationName;
 use ironwharf_wire::ecr::shapes::{
     DeleteRepositoryPolicyRequest, DeleteRepositoryPolicyResponse, GetRepositoryPolicyRequest,
     GetRepositoryPolicyResponse, SetRepositoryPolicyRequest, SetRepositoryPolicyResponse,
 };
 
+use super::policy_text::{Given, check};
 use super::{Call, Operation, Target};
 use crate::authorize::{Details, Resource, ResourcePolicies, decide_with};
+use crate::identity::named_principals::shown;
 use crate::repositories::{id as repository_id, not_found};
-
-/// The largest policy, in characters.
-pub(super) const MAX_CHARACTERS: usize = 10_240;
-
-/// Compiles a policy that somebody wants to set, given as this parameter.
-pub(super) fn parse(parameter: &str, text: &str, kind: PolicyKind) -> Result<Policy> {
-    let invalid = |reason: String| Error::invalid_parameter(parameter, reason);
-    if text.chars().count() > MAX_CHARACTERS {
-        return Err(invalid(format!("a policy must have at most {MAX_CHARACTERS} characters")));
-    }
-    Policy::parse(text, kind).map_err(|malformed| invalid(malformed.to_string()))
-}
 
 /// The repository as it is now: a policy is set on one incarnation.
 pub(super) async fn current(call: &Call<'_>) -> Result<RepositoryKey> {
@@ -49,13 +38,13 @@ impl Operation for SetRepositoryPolicy {
     async fn run(call: &Call<'_>, input: Self::Input) -> Result<Self::Output> {
         let permit = &call.permit;
         let (registry, name) = (permit.registry(), permit.repository()?);
-        let policy = parse("policyText", &input.policy_text, PolicyKind::Repository)?;
+        let (policy, compiled) = check(call, Given::RepositoryPolicy, &input.policy_text).await?;
         let repository = current(call).await?;
         if !input.force.unwrap_or(false) {
             let resource = Resource::Repository { account: registry.clone(), name: name.clone() };
             let rules = permit.region().registry_rules(permit.table()?, registry).await?;
             let action = "ecr:SetRepositoryPolicy";
-            let policies = ResourcePolicies { repository: Some(&policy), registry: rules.policy_for(action) };
+            let policies = ResourcePolicies { repository: Some(&compiled), registry: rules.policy_for(action) };
             let (_, labels) = permit.region().access_of(permit.table()?, registry, name).await?;
             let decision = decide_with(permit.caller(), action, &resource, &Details::default(), &labels, policies);
             if !decision.is_allowed() {
@@ -63,7 +52,7 @@ impl Operation for SetRepositoryPolicy {
                 return Err(Error::invalid_parameter("policyText", reason));
             }
         }
-        let is_set = permit.table()?.put_repository_policy(&repository, &input.policy_text).await?;
+        let is_set = permit.table()?.put_repository_policy(&repository, &policy).await?;
         permit.region().policies.forget_repository(registry, name);
         if !is_set {
             // Deleted since it was read. One of the same name is another.
@@ -92,8 +81,9 @@ impl Operation for GetRepositoryPolicy {
     async fn run(call: &Call<'_>, _: Self::Input) -> Result<Self::Output> {
         let permit = &call.permit;
         let (registry, name) = (permit.registry(), permit.repository()?);
-        let text = permit.table()?.repository_policy(&current(call).await?).await?;
-        let text = text.ok_or_else(|| Error::RepositoryPolicyNotFound(repository_id(registry, name)))?;
+        let policy = permit.table()?.repository_policy(&current(call).await?).await?;
+        let policy = policy.ok_or_else(|| Error::RepositoryPolicyNotFound(repository_id(registry, name)))?;
+        let text = shown(permit.caller().directory.table(), &policy.text, &policy.principals).await?;
         Ok(GetRepositoryPolicyResponse {
             registry_id: Some(registry.to_string()),
             repository_name: Some(name.to_string()),
@@ -116,13 +106,13 @@ impl Operation for DeleteRepositoryPolicy {
     async fn run(call: &Call<'_>, _: Self::Input) -> Result<Self::Output> {
         let permit = &call.permit;
         let (registry, name) = (permit.registry(), permit.repository()?);
-        let text = permit.table()?.delete_repository_policy(&current(call).await?).await?;
+        let policy = permit.table()?.delete_repository_policy(&current(call).await?).await?;
         permit.region().policies.forget_repository(registry, name);
-        let text = text.ok_or_else(|| Error::RepositoryPolicyNotFound(repository_id(registry, name)))?;
+        let policy = policy.ok_or_else(|| Error::RepositoryPolicyNotFound(repository_id(registry, name)))?;
         Ok(DeleteRepositoryPolicyResponse {
             registry_id: Some(registry.to_string()),
             repository_name: Some(name.to_string()),
-            policy_text: Some(text),
+            policy_text: Some(policy.text),
         })
     }
 }

@@ -259,7 +259,8 @@ impl Registry {
         };
         // Each with caches of its own, as functions have.
         let app = || {
-            let regions = EmbeddedRegions { embedded: Arc::clone(&embedded), counts: Some(counts.clone()) };
+            let region = Region::parse(REGION).unwrap();
+            let regions = EmbeddedRegions { embedded: Arc::clone(&embedded), region, counts: Some(counts.clone()) };
             App::new(config.clone(), Box::new(regions))
         };
         let (pull, push, api, ingress) = (app(), app(), app(), app());

@@ -262,56 +262,6 @@ impl Table {
         let page = self.query_sorted(super::key::ACCOUNTS, "", after, limit, None).await?;
         page.try_map(|item| AccountId::parse(item.read_string("sk")?).map_err(Error::internal))
     }
-
-    /// The policy of a registry, as its text.
-    pub async fn registry_policy(&self, account: &AccountId) -> Result<Option<String>> {
-        self.policy_text(&Key::RegistryPolicy { account }).await
-    }
-
-    /// Sets or removes (`None`) the policy of a registry; the one before.
-    pub async fn put_registry_policy(&self, account: &AccountId, text: Option<&str>) -> Result<Option<String>> {
-        self.put_policy_text(&Key::RegistryPolicy { account }, text).await
-    }
-
-    /// The policy of a repository, as its text.
-    pub async fn repository_policy(&self, repository: &super::RepositoryKey) -> Result<Option<String>> {
-        self.policy_text(&Key::RepositoryPolicy { repository }).await
-    }
-
-    /// Sets the policy of a repository; `false` if this incarnation of it is
-    /// not there any more.
-    pub async fn put_repository_policy(&self, repository: &super::RepositoryKey, text: &str) -> Result<bool> {
-        let item = Build::new(&Key::RepositoryPolicy { repository }).string("policy", text).item();
-        let put = Put::builder().table_name(&self.name).set_item(Some(item)).build().map_err(Error::internal)?;
-        let put = TransactWriteItem::builder().put(put).build();
-        let written = self.transact(vec![put, self.is_current(repository)?]).await?;
-        Ok(matches!(written, Transaction::Written))
-    }
-
-    /// Removes the policy of a repository; what it was.
-    pub async fn delete_repository_policy(&self, repository: &super::RepositoryKey) -> Result<Option<String>> {
-        self.put_policy_text(&Key::RepositoryPolicy { repository }, None).await
-    }
-
-    async fn policy_text(&self, key: &Key<'_>) -> Result<Option<String>> {
-        let item = self.get(key).await?;
-        item.map(|item| item.read_string("policy").map(str::to_owned)).transpose()
-    }
-
-    async fn put_policy_text(&self, key: &Key<'_>, text: Option<&str>) -> Result<Option<String>> {
-        use aws_sdk_dynamodb::types::ReturnValue::AllOld;
-        let before = if let Some(text) = text {
-            let item = Build::new(key).string("policy", text).item();
-            let put = self.client.put_item().table_name(&self.name).set_item(Some(item)).return_values(AllOld);
-            put.send().await.map_err(|error| service_error("PutItem", error))?.attributes
-        } else {
-            let delete = self.client.delete_item().table_name(&self.name).set_key(Some(attributes::key(key)));
-            let deleted = delete.return_values(AllOld).send().await;
-            deleted.map_err(|error| service_error("DeleteItem", error))?.attributes
-        };
-        let before = before.filter(|item| !item.is_empty());
-        before.map(|item| item.read_string("policy").map(str::to_owned)).transpose()
-    }
 }
 
 /// When, where and for which service an access key was used.

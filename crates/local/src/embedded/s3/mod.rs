@@ -38,10 +38,11 @@ use aws_smithy_runtime_api::client::result::ConnectorError;
 use aws_smithy_runtime_api::client::runtime_components::RuntimeComponents;
 use aws_smithy_types::body::SdkBody;
 use bytes::Bytes;
-use http::header::HOST;
-use http::{HeaderValue, Method};
+use http::header::{HOST, RANGE};
+use http::{HeaderMap, HeaderValue, Method};
 use http_body_util::BodyExt;
 use http_body_util::combinators::BoxBody;
+use ironwharf_wire::range::plain_range;
 use s3s::service::{S3Service, S3ServiceBuilder};
 
 use self::access::{FromPublicPort, Guard};
@@ -128,6 +129,7 @@ impl PublicObjects {
         }
         let is_head = parts.method == Method::HEAD;
         parts.extensions.insert(FromPublicPort);
+        simplify_range(&mut parts.headers);
         let request = http::Request::from_parts(parts, s3s::Body::empty());
         match self.service.call(request).await {
             Ok(response) if is_head => response.map(|_| empty()),
@@ -140,6 +142,20 @@ impl PublicObjects {
                 response
             }
         }
+    }
+}
+
+/// Leaves of `Range` what S3 obeys: it ignores what it cannot read, where `s3s`
+/// refuses it.
+fn simplify_range(headers: &mut HeaderMap) {
+    let mut given = headers.get_all(RANGE).iter();
+    let range = match (given.next(), given.next()) {
+        (Some(range), None) => range.to_str().ok().and_then(plain_range),
+        _ => None,
+    };
+    match range.and_then(|range| HeaderValue::try_from(range).ok()) {
+        Some(range) => drop(headers.insert(RANGE, range)),
+        None => drop(headers.remove(RANGE)),
     }
 }
 

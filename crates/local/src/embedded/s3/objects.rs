@@ -4,12 +4,15 @@
 
 use std::sync::Arc;
 
+use http::header::CONTENT_RANGE;
+use http::{HeaderMap, HeaderValue};
+use ironwharf_wire::range::unsatisfiable_content_range;
 use s3s::dto::{
     CopyObjectInput, CopyObjectOutput, CopyObjectResult, CopySource, DeleteObjectInput, DeleteObjectOutput,
     DeleteObjectsInput, DeleteObjectsOutput, DeletedObject, ETagCondition, GetObjectInput, GetObjectOutput,
     HeadObjectInput, HeadObjectOutput, MetadataDirective, PutObjectInput, PutObjectOutput, Range, Timestamp,
 };
-use s3s::{S3Request, S3Response, S3Result, s3_error};
+use s3s::{S3Error, S3Request, S3Response, S3Result, s3_error};
 
 use super::buckets::Buckets;
 use super::checksums::{Algorithm, Claims};
@@ -307,8 +310,9 @@ impl View {
     fn new(mut object: Object, range: Option<Range>, with_sums: bool) -> S3Result<Self> {
         let size = object.content.size();
         let mut content_range = None;
-        if let Some(range) = range {
-            let range = range.check(size)?;
+        // The last bytes of nothing are nothing, whole.
+        if let Some(range) = range.filter(|range| size > 0 || matches!(range, Range::Int { .. })) {
+            let range = range.check(size).map_err(|_| unsatisfiable(size))?;
             let last = range.end.saturating_sub(1);
             content_range = Some(format!("bytes {}-{last}/{size}", range.start));
             object.content = object.content.slice(&range);
@@ -318,6 +322,15 @@ impl View {
         }
         Ok(Self { length: i64::try_from(object.content.size()).map_err(internal)?, content_range, object })
     }
+}
+
+/// 416, with the size of the object as RFC 9110, section 15.5.17, asks for.
+fn unsatisfiable(size: u64) -> S3Error {
+    let mut error = s3_error!(InvalidRange, "The requested range is not satisfiable: the object has {size} bytes.");
+    if let Ok(range) = HeaderValue::try_from(unsatisfiable_content_range(size)) {
+        error.set_headers(HeaderMap::from_iter([(CONTENT_RANGE, range)]));
+    }
+    error
 }
 
 /// A checksum that was asked for when the object was put.

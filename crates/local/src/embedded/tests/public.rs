@@ -85,8 +85,18 @@ async fn a_presigned_url_is_enough() {
     let (status, head, got) = public.send("GET", url.uri(), "range: bytes=600000-600009\r\n").await;
     assert_eq!((status, &*got), (206, &body[600_000..600_010]));
     assert!(head.contains("content-range: bytes 600000-600009/2000000"), "{head}");
-    let (status, ..) = public.send("GET", url.uri(), "range: bytes=2000000-\r\n").await;
-    assert_eq!(status, 416);
+    for range in ["bytes=2000000-", "bytes=99999999999999999999-", "bytes=-0"] {
+        let (status, head, _) = public.send("GET", url.uri(), &format!("range: {range}\r\n")).await;
+        assert_eq!(status, 416, "{range}");
+        assert!(head.contains("content-range: bytes */2000000"), "{head}");
+    }
+    for ignored in ["bytes=0-1,3-4", "items=0-1", "bytes=9-2", "bytes=x", "bytes=0-1\r\nrange: bytes=2-3"] {
+        let (status, head, got) = public.send("GET", url.uri(), &format!("range: {ignored}\r\n")).await;
+        assert_eq!((status, got.len()), (200, 2_000_000), "{ignored}: {head}");
+    }
+    put(&public.client, "empty", Vec::new()).await;
+    let (status, ..) = public.send("GET", public.presigned("empty").await.uri(), "range: bytes=-5\r\n").await;
+    assert_eq!(status, 200);
 
     let head_url = public.client.head_object().bucket(BUCKET).key("a/b c").presigned(valid()).await.unwrap();
     let (status, head, got) = public.send("HEAD", head_url.uri(), "").await;

@@ -13,9 +13,9 @@ use super::entities::{Uses, uses_of_aws_managed};
 use super::holders::{Holder, time};
 use super::managed_policies::{AWS_CREATED_AT_S, arn_of, count};
 use super::paging::Page;
-use super::trust::shown_trust_policy;
 use super::{Acted, Call, attachments, boundaries, inline_policies, policy_versions, tags};
 use crate::identity::aws_managed::{self, AwsManagedPolicy};
+use crate::identity::named_principals::shown;
 
 operation! {
     GetAccountAuthorizationDetails(GetAccountAuthorizationDetailsRequest) -> GetAccountAuthorizationDetailsResponse;
@@ -47,7 +47,7 @@ async fn details(
         let roles = page.take::<RoleRecord>(2, "", |_role| true).await?;
         let mut details = Vec::with_capacity(roles.len());
         for role in roles {
-            let trust_policy = shown_trust_policy(call.table(), &role).await?;
+            let trust_policy = shown(call.table(), &role.trust_policy, &role.trusted_ids).await?;
             details.push(role_detail(account, role, &trust_policy));
         }
         answer.role_detail_list = Some(details);

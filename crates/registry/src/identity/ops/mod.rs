@@ -49,7 +49,7 @@ mod documents;
 mod entities;
 mod group_users;
 mod groups;
-mod holders;
+pub(in crate::identity) mod holders;
 mod inline_policies;
 mod managed_policies;
 mod not_kept;

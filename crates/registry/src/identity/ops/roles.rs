@@ -15,8 +15,9 @@ use ironwharf_wire::query::percent_encode_document;
 
 use super::holders::{Holder, already_exists, check_no_policies, is_under, path_or_root, time};
 use super::paging::Page;
-use super::trust::{check_trust_policy, shown_trust_policy};
+use super::trust::check_trust_policy;
 use super::{Acted, Call, boundaries, tags};
+use crate::identity::named_principals::shown;
 use crate::identity::unique_id::{IdKind, unique_id};
 
 /// How long a session may last where nothing else is said, in seconds.
@@ -154,7 +155,7 @@ async fn described(call: &Call<'_>, role: &RoleRecord) -> Result<Role> {
 
 /// A role as listings show it.
 async fn listed(call: &Call<'_>, role: &RoleRecord) -> Result<Role> {
-    let trust_policy = shown_trust_policy(call.table(), role).await?;
+    let trust_policy = shown(call.table(), &role.trust_policy, &role.trusted_ids).await?;
     Ok(Role {
         path: role.path.clone(),
         role_name: role.name.clone(),

@@ -5,16 +5,14 @@
 
 use std::collections::BTreeMap;
 
-use ironwharf_cloud::Table;
-use ironwharf_cloud::table::identity::{RoleRecord, UserRecord};
 use ironwharf_model::error::quoted;
-use ironwharf_model::{AccountId, Error, Result};
+use ironwharf_model::{Error, Result};
 use ironwharf_policy::iam::{Policy, PolicyKind};
 use serde_json::Value;
 
 use super::Call;
 use super::documents::{STORED_BYTES, characters, check, quota};
-use super::holders::Holder;
+use crate::identity::named_principals::unique_ids;
 use crate::identity::shared_issuers::SharedIssuer;
 
 /// How many characters a trust policy may have, white space apart.
@@ -29,72 +27,10 @@ pub(super) async fn check_trust_policy(call: &Call<'_>, document: &str) -> Resul
         return Err(quota("ACLSizePerRole", MAX_CHARACTERS));
     }
     check_issuers(&policy)?;
-    let mut ids = BTreeMap::new();
-    for principal in principals(document, "AWS") {
-        let Some(named) = Named::parse(&principal) else { continue };
-        let id = named.id(call.table()).await?.ok_or_else(|| {
-            let message = format!("Invalid principal in policy: \"AWS\":\"{}\"", quoted(&principal));
-            Error::MalformedPolicyDocument { message }
-        })?;
-        ids.insert(principal, id);
-    }
-    Ok(ids)
-}
-
-/// The trust policy as it is shown: in the place of a user or role that is gone
-/// there is its unique id.
-pub(super) async fn shown_trust_policy(table: &Table, role: &RoleRecord) -> Result<String> {
-    let mut gone = BTreeMap::new();
-    for (arn, id) in &role.trusted_ids {
-        let Some(named) = Named::parse(arn) else { continue };
-        if named.id(table).await?.as_ref() != Some(id) {
-            gone.insert(arn, id);
-        }
-    }
-    // Only an ARN as a whole is between quotation marks, and it needs no escapes.
-    Ok(gone
-        .into_iter()
-        .fold(role.trust_policy.clone(), |text, (arn, id)| text.replace(&format!("\"{arn}\""), &format!("\"{id}\""))))
-}
-
-/// A user or role that a policy names; that of a session for the session.
-enum Named<'a> {
-    User { account: AccountId, name: &'a str, arn: &'a str },
-    Role { account: AccountId, name: &'a str, arn: Option<&'a str> },
-}
-
-impl<'a> Named<'a> {
-    /// Reads an ARN; `None` for what has no unique id.
-    fn parse(arn: &'a str) -> Option<Self> {
-        let rest = arn.strip_prefix("arn:aws:")?;
-        let (service, rest) = rest.split_once("::")?;
-        let (account, resource) = rest.split_once(':')?;
-        let account = AccountId::parse(account).ok()?;
-        let (kind, rest) = resource.split_once('/')?;
-        let name = rest.rsplit('/').next().unwrap_or(rest);
-        match (service, kind) {
-            ("iam", "user") => Some(Self::User { account, name, arn }),
-            ("iam", "role") => Some(Self::Role { account, name, arn: Some(arn) }),
-            ("sts", "assumed-role") => Some(Self::Role { account, name: rest.split_once('/')?.0, arn: None }),
-            _ => None,
-        }
-    }
-
-    /// Its unique id, if it is there now.
-    async fn id(&self, table: &Table) -> Result<Option<String>> {
-        Ok(match self {
-            Self::User { account, name, arn } => {
-                let stored = table.identity::<UserRecord>(account, name).await?;
-                stored.map(|stored| stored.record).filter(|user| user.arn(account) == *arn).map(|user| user.id)
-            }
-            Self::Role { account, name, arn } => {
-                let stored = table.identity::<RoleRecord>(account, name).await?.map(|stored| stored.record);
-                let is_meant =
-                    |role: &RoleRecord| arn.map_or_else(|| role.name == *name, |arn| role.arn(account) == arn);
-                stored.filter(is_meant).map(|role| role.id)
-            }
-        })
-    }
+    unique_ids(call.table(), &policy).await?.map_err(|arn| {
+        let message = format!("Invalid principal in policy: \"AWS\":\"{}\"", quoted(&arn));
+        Error::MalformedPolicyDocument { message }
+    })
 }
 
 fn check_issuers(policy: &Policy) -> Result<()> {

@@ -213,7 +213,7 @@ fn check_trust(
     tags: &BTreeMap<String, String>,
 ) -> Result<Trusted> {
     let caller = &call.caller;
-    let trust = Policy::parse(&role.trust_policy, PolicyKind::Trust).map_err(Error::internal)?;
+    let trust = Policy::parse(&role.trust_policy, PolicyKind::Trust).map_err(Error::internal)?.bound(&role.trusted_ids);
     let resource = Resource::Identity { account: name.account.clone(), arn: input.role_arn.clone() };
     let mut keys = vec![("sts:RoleSessionName", input.role_session_name.clone())];
     keys.extend(input.external_id.clone().map(|id| ("sts:ExternalId", id)));
@@ -223,13 +223,11 @@ fn check_trust(
     if let Some(transitive) = &input.transitive_tag_keys {
         context.insert_list("sts:TransitiveTagKeys", transitive.iter().cloned());
     }
-    if !decide_for(caller, "sts:AssumeRole", &input.role_arn, name, &context, (&trust, &role.trusted_ids)).is_allowed()
-    {
+    if !decide_for(caller, "sts:AssumeRole", &input.role_arn, name, &context, &trust).is_allowed() {
         return Ok(Trusted::No);
     }
     if !tags.is_empty() {
-        let decision =
-            decide_for(caller, "sts:TagSession", &input.role_arn, name, &context, (&trust, &role.trusted_ids));
+        let decision = decide_for(caller, "sts:TagSession", &input.role_arn, name, &context, &trust);
         if !decision.is_allowed() {
             return Err(Error::AccessDenied {
                 principal: caller.principal.arn(),
@@ -256,29 +254,22 @@ fn refusal(caller: &Caller, role_arn: &str, name: &RoleName<'_>, tags: &BTreeMap
     let request_tags = (!tags.is_empty()).then(|| tags.clone());
     let details = Details { request_tags, ..Details::default() };
     let context = authorize::context(caller, &resource, &details, &BTreeMap::new());
-    let decision = decide_for(caller, "sts:AssumeRole", role_arn, name, &context, (&trust, &BTreeMap::new()));
+    let decision = decide_for(caller, "sts:AssumeRole", role_arn, name, &context, &trust);
     if decision.is_allowed() {
         return Ok("because no role trust policy allows the sts:AssumeRole action".to_owned());
     }
     Ok(decision.reason.to_string())
 }
 
-/// `trust` is a trust policy with the unique ids of whom it names.
 fn decide_for(
     caller: &Caller,
     action: &str,
     role_arn: &str,
     role: &RoleName<'_>,
     context: &Context,
-    (trust, trusted_ids): (&Policy, &BTreeMap<String, String>),
+    trust: &Policy,
 ) -> Decision {
-    // Whoever has the name of somebody else who was trusted is known by the own
-    // unique id, which no policy names.
-    let known_by = |arn: String| match (trusted_ids.get(&arn), caller.principal.kind.unique_id()) {
-        (Some(trusted), Some(own)) if trusted != own => own.to_owned(),
-        _ => arn,
-    };
-    let (arn, issuer) = (known_by(caller.principal.arn()), known_by(caller.principal.issuer_arn()));
+    let (arn, issuer) = (caller.principal.arn(), caller.principal.issuer_arn());
     let request = Request {
         requester: authorize::requester(caller, &arn, &issuer),
         action,

@@ -47,8 +47,10 @@ impl Storage {
         let folder = tempfile::tempdir().unwrap();
         let embedded = Arc::new(Embedded::open(folder.path(), super::ACCOUNT).unwrap());
         let counts = CallCounts::default();
-        let regions = EmbeddedRegions { embedded: Arc::clone(&embedded), counts: Some(counts.clone()) };
-        let cloud = regions.open(&Region::parse(REGION).unwrap(), true).await.unwrap().unwrap();
+        let region = Region::parse(REGION).unwrap();
+        let regions =
+            EmbeddedRegions { embedded: Arc::clone(&embedded), region: region.clone(), counts: Some(counts.clone()) };
+        let cloud = regions.open(&region, true).await.unwrap().unwrap();
         let services = embedded.region(REGION).unwrap();
         let storage = Self { embedded, services, cloud, counts, _folder: folder };
         for tenant in [ONE, OTHER] {

@@ -16,6 +16,9 @@ use crate::identity::ops::holders::{self, Holder};
 /// How many bytes the given policies may have together.
 const MAX_GIVEN_BYTES: usize = 128 * 1024;
 
+/// No policy of a simulation is bound to anybody's unique id.
+const NOT_BOUND: &str = "";
+
 pub(super) fn invalid(message: &str) -> Error {
     Error::InvalidInput { message: message.to_owned() }
 }
@@ -63,8 +66,10 @@ impl Subject {
 
     pub(super) fn requester(&self) -> Requester<'_> {
         match self {
-            Self::User { account, arn } => Requester::User { account, arn },
-            Self::Session { account, role_arn, session_arn } => Requester::Session { account, role_arn, session_arn },
+            Self::User { account, arn } => Requester::User { account, arn, id: NOT_BOUND },
+            Self::Session { account, role_arn, session_arn } => {
+                Requester::Session { account, role_arn, session_arn, id: NOT_BOUND }
+            }
         }
     }
 }

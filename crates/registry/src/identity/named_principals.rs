@@ -1,0 +1,89 @@
+//! The users and roles that policies name, and who they are.
+//!
+//! A policy means those who had the names in it when it was set: their unique
+//! ids are stored beside it. (IAM User Guide: "Principal", on users and roles
+//! that are deleted.)
+
+use std::collections::BTreeMap;
+
+use ironwharf_cloud::Table;
+use ironwharf_cloud::table::identity::{RoleRecord, UserRecord};
+use ironwharf_model::{AccountId, Result};
+use ironwharf_policy::iam::Policy;
+
+use super::ops::holders::Holder as _;
+
+/// The unique ids of those whom a policy names, by their ARNs; or the ARN of one
+/// who is not there. `identities` is the table of the identity Region.
+pub(crate) async fn unique_ids(
+    identities: &Table,
+    policy: &Policy,
+) -> Result<std::result::Result<BTreeMap<String, String>, String>> {
+    let mut ids = BTreeMap::new();
+    for arn in policy.named_principals() {
+        // Principals have ARNs of the partition that accounts are in.
+        let id = match Named::parse(arn) {
+            Some(named) => named.id(identities).await?,
+            None => None,
+        };
+        match id {
+            Some(id) => drop(ids.insert(arn.to_owned(), id)),
+            None => return Ok(Err(arn.to_owned())),
+        }
+    }
+    Ok(Ok(ids))
+}
+
+/// A policy as it is shown: in the place of a user or role that is gone there is
+/// its unique id.
+pub(crate) async fn shown(identities: &Table, text: &str, ids: &BTreeMap<String, String>) -> Result<String> {
+    let mut text = text.to_owned();
+    for (arn, id) in ids {
+        let Some(named) = Named::parse(arn) else { continue };
+        if named.id(identities).await?.as_ref() != Some(id) {
+            // Only an ARN as a whole is between quotation marks, and it needs no escapes.
+            text = text.replace(&format!("\"{arn}\""), &format!("\"{id}\""));
+        }
+    }
+    Ok(text)
+}
+
+/// A user or role that a policy names; that of a session for the session.
+enum Named<'a> {
+    User { account: AccountId, name: &'a str, arn: &'a str },
+    Role { account: AccountId, name: &'a str, arn: Option<&'a str> },
+}
+
+impl<'a> Named<'a> {
+    /// Reads an ARN; `None` for what has no unique id.
+    fn parse(arn: &'a str) -> Option<Self> {
+        let rest = arn.strip_prefix("arn:aws:")?;
+        let (service, rest) = rest.split_once("::")?;
+        let (account, resource) = rest.split_once(':')?;
+        let account = AccountId::parse(account).ok()?;
+        let (kind, rest) = resource.split_once('/')?;
+        let name = rest.rsplit('/').next().unwrap_or(rest);
+        match (service, kind) {
+            ("iam", "user") => Some(Self::User { account, name, arn }),
+            ("iam", "role") => Some(Self::Role { account, name, arn: Some(arn) }),
+            ("sts", "assumed-role") => Some(Self::Role { account, name: rest.split_once('/')?.0, arn: None }),
+            _ => None,
+        }
+    }
+
+    /// Its unique id, if it is there now.
+    async fn id(&self, table: &Table) -> Result<Option<String>> {
+        Ok(match self {
+            Self::User { account, name, arn } => {
+                let stored = table.identity::<UserRecord>(account, name).await?;
+                stored.map(|stored| stored.record).filter(|user| user.arn(account) == *arn).map(|user| user.id)
+            }
+            Self::Role { account, name, arn } => {
+                let stored = table.identity::<RoleRecord>(account, name).await?.map(|stored| stored.record);
+                let is_meant =
+                    |role: &RoleRecord| arn.map_or_else(|| role.name == *name, |arn| role.arn(account) == arn);
+                stored.filter(is_meant).map(|role| role.id)
+            }
+        })
+    }
+}

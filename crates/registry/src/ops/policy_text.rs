@@ -1,0 +1,64 @@
+//! Policies of resources as somebody wants to set them.
+
+use ironwharf_cloud::table::ResourcePolicy;
+use ironwharf_model::error::quoted;
+use ironwharf_model::{Error, Result};
+use ironwharf_policy::iam::{Policy, PolicyKind};
+
+use super::Call;
+use crate::identity::named_principals::unique_ids;
+
+/// The largest policy, in characters.
+const MAX_CHARACTERS: usize = 10_240;
+
+/// Where a policy stands in a request.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Given {
+    RepositoryPolicy,
+    RegistryPolicy,
+    TemplatePolicy,
+}
+
+impl Given {
+    /// The parameter, as messages of ECR name it.
+    const fn parameter(self) -> &'static str {
+        match self {
+            Self::RepositoryPolicy | Self::RegistryPolicy => "PolicyText",
+            Self::TemplatePolicy => "repositoryPolicy",
+        }
+    }
+
+    const fn kind(self) -> PolicyKind {
+        match self {
+            Self::RepositoryPolicy | Self::TemplatePolicy => PolicyKind::Repository,
+            Self::RegistryPolicy => PolicyKind::Registry,
+        }
+    }
+
+    /// ECR's sentence, and what is wrong.
+    fn invalid(self, why: impl std::fmt::Display) -> Error {
+        let of = match self {
+            Self::RepositoryPolicy | Self::TemplatePolicy => "repository",
+            Self::RegistryPolicy => "registry",
+        };
+        Error::invalid_parameter(self.parameter(), format!("Invalid {of} policy provided: {why}"))
+    }
+}
+
+/// Compiles a policy that somebody wants to set, and finds out whom it names.
+///
+/// # Errors
+/// [`Error::InvalidParameter`] for what is no policy, and for a user or role that
+/// is not there.
+pub(super) async fn check(call: &Call<'_>, given: Given, text: &str) -> Result<(ResourcePolicy, Policy)> {
+    if text.chars().count() > MAX_CHARACTERS {
+        return Err(given.invalid(format_args!("a policy must have at most {MAX_CHARACTERS} characters")));
+    }
+    let policy = Policy::parse(text, given.kind()).map_err(|malformed| given.invalid(malformed))?;
+    let principals = unique_ids(call.permit.caller().directory.table(), &policy).await?.map_err(|arn| {
+        let constraint = format!("Principal not found: there is no '{}'", quoted(&arn));
+        Error::invalid_parameter(given.parameter(), constraint)
+    })?;
+    let policy = policy.bound(&principals);
+    Ok((ResourcePolicy { text: text.to_owned(), principals }, policy))
+}
