@@ -100,9 +100,15 @@ async fn put_image_refuses_in_the_words_of_ecr() {
     let bad_json = |manifest: &str, reason: &str| {
         (put("app", manifest, None), "InvalidParameterException", invalid("ImageManifest", reason))
     };
+    let bad_syntax = |manifest: &str, detail: &str| {
+        let message = format!("{}. {detail}.", invalid("ImageManifest", "Invalid JSON syntax"));
+        (put("app", manifest, None), "InvalidParameterException", message)
+    };
     let mut resized = image.json();
     resized["layers"][0]["size"] = json!(1);
     let actual = image.blobs[1].len();
+    let mut miscounted = Image::index(&[&image]).json();
+    miscounted["manifests"][0]["size"] = json!(1);
     for (input, code, message) in [
         (put("app", image.text(), Some("latest")), "ImageAlreadyExistsException", exists("latest")),
         (put("app", image.text(), None), "ImageAlreadyExistsException", exists("null")),
@@ -123,9 +129,9 @@ async fn put_image_refuses_in_the_words_of_ecr() {
                 &format!("mediaType '{OCI_MANIFEST}' contradicts the declared type '{DOCKER_MANIFEST}'"),
             ),
         ),
-        bad_json("{", "Invalid JSON syntax: invalid JSON at offset 1: EOF while parsing an object"),
-        bad_json("[]", "Invalid JSON syntax: a manifest must be a JSON object"),
-        bad_json("{\"a\":1,\"a\":2}", "Invalid JSON syntax: duplicate key 'a'"),
+        bad_syntax("{", "invalid JSON at offset 1: EOF while parsing an object"),
+        bad_syntax("[]", "a manifest must be a JSON object"),
+        bad_syntax("{\"a\":1,\"a\":2}", "duplicate key 'a'"),
         bad_json("{}", "schemaVersion must be 2"),
         bad_json(
             "{\"schemaVersion\":2}",
@@ -137,6 +143,14 @@ async fn put_image_refuses_in_the_words_of_ecr() {
             invalid(
                 "ImageManifest",
                 &format!("layer {} is declared with 1 bytes but has {actual}", image.blob_digests()[1]),
+            ),
+        ),
+        (
+            put("app", &miscounted.to_string(), None),
+            "InvalidParameterException",
+            invalid(
+                "ImageManifest",
+                &format!("manifest {digest} is declared with 1 bytes but has {}", image.text().len()),
             ),
         ),
         (

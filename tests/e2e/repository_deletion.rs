@@ -16,7 +16,7 @@ use ironwharf_tests::{Image, Registry};
 use serde_json::json;
 use time::{Duration, OffsetDateTime};
 
-const IMAGES: usize = 2_500;
+const IMAGES: usize = 10_000;
 
 fn region() -> Region {
     Region::parse(TestApp::REGION).unwrap()

@@ -423,6 +423,68 @@ def wait_for_preview(caller: Caller, repository: str) -> None:
     )
 
 
+# What the model allows and the service has no use for, by shape.
+MEANINGLESS: dict[str, list[Any]] = {
+    "TagList": [
+        [{"Key": "aws:mine", "Value": "x"}],
+        [{"Key": "AWS:mine", "Value": "x"}],
+        [{"Key": "", "Value": "x"}],
+        [{"Key": "k" * 129, "Value": "x"}],
+        [{"Key": "k", "Value": "v" * 257}],
+        [{"Key": "k", "Value": "x"}, {"Key": "k", "Value": "y"}],
+        [{"Key": f"key{number}", "Value": "x"} for number in range(51)],
+        [{"Key": "new\nline", "Value": "x"}],
+        [{"Key": "k", "Value": "a*b"}],
+    ],
+    "TagKeyList": [["aws:mine"], ["new\nline"], ["k" * 129]],
+    "EncryptionConfiguration": [
+        {"encryptionType": kind, "kmsKey": f"arn:aws:kms:{STILL}:{ACCOUNT}:key/{key}"}
+        for kind in ("KMS", "KMS_DSSE")
+        for key in ("00000000-0000-4000-8000-000000000000", "no-uuid")
+    ],
+    "ImageTagMutabilityExclusionFilters": [
+        [{"filterType": "WILDCARD", "filter": "*a*b*"}],
+        [{"filterType": "WILDCARD", "filter": "a*"}] * 2,
+    ],
+    "RepositoryPolicyText": [
+        "{}",
+        "null",
+        '{"Statement": []}',
+        policy("s3:GetObject"),
+        policy("ecr:*").replace("111111111111", f"arn:aws:iam::{ACCOUNT}:user/nobody"),
+    ],
+    "LifecyclePolicyText": [" " * 100, '{"rules": []}'.ljust(100), LIFECYCLE_POLICY.replace("untagged", "tagged")],
+    "ImageManifest": ["{", "[]", "{}", '{"schemaVersion": 1}', manifest().replace(sha256(LAYER), "sha256:x")],
+    "PrincipalArn": ["arn:aws:iam::1:role/x", f"arn:aws:sts::{ACCOUNT}:assumed-role/x/y", "nobody"],
+    "Prefix": ["a//b", "UPPER", "x" * 257],
+}
+MEANINGLESS["EncryptionConfigurationForRepositoryCreationTemplate"] = MEANINGLESS["EncryptionConfiguration"]
+MEANINGLESS["RegistryPolicyText"] = MEANINGLESS["RepositoryPolicyText"]
+MEANINGLESS["LifecyclePolicyTextForRepositoryCreationTemplate"] = MEANINGLESS["LifecyclePolicyText"]
+
+
+def test_the_meaningless_values_are_of_the_model() -> None:
+    assert [name for name in MEANINGLESS if name not in MODEL.shapes] == []
+
+
+@pytest.mark.parametrize("operation", OPERATIONS)
+def test_values_that_mean_nothing_get_a_declared_error(scene: Scene, operation: str) -> None:
+    """The model does not forbid them, so no generated case has them."""
+    input_shape = MODEL.operations[operation].get("input")
+    if operation not in scene.served or not input_shape:
+        return
+    samples = Samples(MODEL, known_values(STILL, "model/app"))
+    before = scene.state()
+    for member, shape in MODEL.shapes[input_shape]["members"].items():
+        for value in MEANINGLESS.get(shape, []):
+            answer = scene.still.call(operation, samples.value(input_shape) | {member: value})
+            assert list(wrong_in(operation, answer)) == [], (member, value, answer)
+            # Taking away what is not there changes nothing and is no error.
+            if operation != "UntagResource" and not operation.startswith(("Describe", "List", "Get")):
+                assert answer.is_refusal, (member, value, answer)
+    assert scene.state() == before, "calls that were refused have changed something"
+
+
 BODIES = {
     "no JSON": b"repositoryName=x",
     "white space": b" \n\t ",

@@ -25,6 +25,8 @@ pytestmark = pytest.mark.own_server
 
 MODEL = Model()
 ITEMS = 11
+# Each test has one to itself, other than where the other tests are.
+REGIONS = [name for name in boto3.Session().get_available_regions("ecr") if name != REGION]
 CONFIG = b"{}"
 
 
@@ -236,7 +238,8 @@ def test_a_listing_has_each_item_once(
         return
     assert operation in LISTINGS, f"{operation} is served: say here how its listing is filled"
     listing = LISTINGS[operation]
-    ecr = in_region(server, f"eu-test-{listings().index(operation) + 1}")
+    region = REGIONS[listings().index(operation) + 1]
+    ecr = in_region(server, region)
     listing.prepare(ecr)
     there = [item for number in range(ITEMS) for item in listing.add(ecr, number)]
     listing.finish(ecr)
@@ -252,6 +255,12 @@ def test_a_listing_has_each_item_once(
         orders.append(found)
     assert orders[0] == orders[1] == orders[2], "the order depends on the page size"
 
+    if ecr.can_paginate(xform_name(operation)):
+        # The command line reads all pages and prints them as one.
+        arguments = ["--cli-input-json", json.dumps(listing.arguments), "--page-size", "2"]
+        printed = json.loads(server.aws("ecr", xform_name(operation, "-"), *arguments, "--region", region))
+        assert sorted(map(repr, listing.items(printed))) == sorted(map(repr, there))
+
     if listing.grows:
         # Something new before each page but the first: what was there is listed once all the same.
         found, new = [], []
@@ -266,7 +275,7 @@ def test_a_listing_has_each_item_once(
 
 
 def test_waiters(server: Server, served: set[str], capsys: pytest.CaptureFixture[str]) -> None:
-    ecr = in_region(server, "eu-test-99")
+    ecr = in_region(server, REGIONS[0])
     upload_config(ecr, "paged")
     digest = put_image(ecr, "paged", 1, ["latest"])
     quickly = {"WaiterConfig": {"Delay": 0.1, "MaxAttempts": 300}}

@@ -186,6 +186,12 @@ pub enum Error {
         /// The ARN.
         principal: String,
     },
+    /// The manifest is no JSON object. (The first sentence is ECR's.)
+    #[error("Invalid parameter at 'ImageManifest' failed to satisfy constraint: 'Invalid JSON syntax'. {detail}.")]
+    ManifestSyntax {
+        /// What is wrong, and where.
+        detail: String,
+    },
     /// The manifest cannot be accepted as it is.
     #[error("Invalid parameter at 'ImageManifest' failed to satisfy constraint: '{reason}'")]
     ManifestInvalid {
@@ -373,6 +379,19 @@ pub enum Error {
         parameter: String,
         /// The constraint, with the value if it helps.
         constraint: String,
+    },
+    /// What should be the policy of a repository or registry is none. (The first
+    /// sentence is ECR's.)
+    #[error(
+        "Invalid parameter at '{parameter}' failed to satisfy constraint: 'Invalid {of} policy provided'. {detail}."
+    )]
+    ResourcePolicyInvalid {
+        /// The parameter.
+        parameter: &'static str,
+        /// `repository` or `registry`.
+        of: &'static str,
+        /// What is wrong, and where.
+        detail: String,
     },
     /// The body is not what the operation's shape says.
     #[error("{message}")]

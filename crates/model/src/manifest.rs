@@ -77,8 +77,8 @@ impl Manifest {
     /// `mediaType` and stands in for it when absent.
     ///
     /// # Errors
-    /// [`Error::ManifestTooLarge`], [`Error::ManifestInvalid`] with the member
-    /// at fault, [`Error::ManifestTypeUnsupported`].
+    /// [`Error::ManifestTooLarge`], [`Error::ManifestSyntax`], [`Error::ManifestInvalid`]
+    /// with the member at fault, [`Error::ManifestTypeUnsupported`].
     pub fn parse(bytes: &[u8], declared_type: Option<&str>) -> Result<Self> {
         if bytes.len() > MAX_MANIFEST_BYTES {
             return Err(Error::ManifestTooLarge {
@@ -86,9 +86,9 @@ impl Manifest {
                 limit_bytes: MAX_MANIFEST_BYTES as u64,
             });
         }
-        let document = strict_json::parse(bytes).map_err(|error| invalid(format!("Invalid JSON syntax: {error}")))?;
+        let document = strict_json::parse(bytes).map_err(|error| syntax(error.to_string()))?;
         let Value::Object(document) = document else {
-            return Err(invalid("Invalid JSON syntax: a manifest must be a JSON object"));
+            return Err(syntax("a manifest must be a JSON object".to_owned()));
         };
         if document.get("schemaVersion").and_then(Value::as_u64) != Some(2) {
             return Err(invalid("schemaVersion must be 2"));
@@ -150,6 +150,10 @@ fn unique<'a>(descriptors: impl Iterator<Item = &'a Descriptor>) -> Vec<&'a Desc
 
 fn invalid(reason: impl Into<String>) -> Error {
     Error::ManifestInvalid { reason: reason.into() }
+}
+
+fn syntax(detail: String) -> Error {
+    Error::ManifestSyntax { detail }
 }
 
 /// Decides the format. A manifest that says two things at once is refused

@@ -2,6 +2,9 @@
 
 use crate::error::{Error, Result};
 
+/// How many wildcards a filter may have. (ECR User Guide: image tag mutability.)
+const MAX_WILDCARDS: usize = 2;
+
 /// A repository's tag mutability (ECR's `imageTagMutability` with its exclusion
 /// filters). A filter is a whole-tag pattern with `*` for any characters.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -22,6 +25,11 @@ impl TagMutability {
     /// require filters, the others refuse them.
     pub fn parse(value: &str, filters: Vec<String>) -> Result<Self> {
         let parameter = "imageTagMutabilityExclusionFilters";
+        if let Some(filter) = filters.iter().find(|filter| filter.matches('*').count() > MAX_WILDCARDS) {
+            let shown = crate::error::quoted(filter);
+            let constraint = format!("the filter '{shown}' must have at most {MAX_WILDCARDS} wildcards");
+            return Err(Error::invalid_parameter(parameter, constraint));
+        }
         match (value, filters.is_empty()) {
             ("MUTABLE", true) => Ok(Self::Mutable),
             ("IMMUTABLE", true) => Ok(Self::Immutable),
@@ -58,5 +66,18 @@ impl TagMutability {
             Self::Mutable | Self::Immutable => &[],
             Self::MutableWithExclusion(filters) | Self::ImmutableWithExclusion(filters) => filters,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_filter_has_two_wildcards_at_most() {
+        let parse = |filter: &str| TagMutability::parse("IMMUTABLE_WITH_EXCLUSION", vec![filter.to_owned()]);
+        assert!(parse("*dev*").is_ok());
+        let error = parse("a*b*c*").unwrap_err().to_string();
+        assert!(error.contains("the filter 'a*b*c*' must have at most 2 wildcards"), "{error}");
     }
 }

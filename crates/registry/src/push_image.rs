@@ -222,6 +222,7 @@ async fn put_image(
     state: &PushState,
 ) -> Result<Result<(), CommitConflict>> {
     check_children(request, attempt, &state.children)?;
+    check_child_sizes(manifest, &state.children)?;
     if let Some(largest) = state.children.iter().map(|child| child.size_bytes).max() {
         attempt.image.size_bytes = largest;
     }
@@ -246,6 +247,21 @@ fn check_children(request: &Push<'_>, attempt: &Attempt, found: &[ImageRecord]) 
     }
     let repository = repository_id(&request.repository.account, &request.repository.name);
     Err(Error::ReferencedImagesNotFound { repository, digests: missing })
+}
+
+/// A client that checks what it pulls would refuse a child of another size than
+/// the index declares.
+fn check_child_sizes(manifest: &Manifest, found: &[ImageRecord]) -> Result<()> {
+    for declared in manifest.children() {
+        let child = found.iter().find(|child| child.digest == declared.digest);
+        let actual = child.and_then(|child| child.manifest_bytes).unwrap_or(declared.size_bytes);
+        if actual != declared.size_bytes {
+            let reason =
+                format!("manifest {} is declared with {} bytes but has {actual}", declared.digest, declared.size_bytes);
+            return Err(Error::ManifestInvalid { reason });
+        }
+    }
+    Ok(())
 }
 
 /// Checks that every blob is in the repository, and takes back those that the

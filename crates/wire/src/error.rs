@@ -73,6 +73,7 @@ pub fn codes(error: &Error) -> Codes {
         }
         Error::ExclusionAlreadyExists { .. } => codes("ExclusionAlreadyExistsException", "DENIED", S::CONFLICT),
         Error::ExclusionNotFound { .. } => codes("ExclusionNotFoundException", "DENIED", S::NOT_FOUND),
+        Error::ManifestSyntax { .. } => codes("InvalidParameterException", "MANIFEST_INVALID", S::BAD_REQUEST),
         Error::ManifestInvalid { .. } => codes("InvalidParameterException", "MANIFEST_INVALID", S::BAD_REQUEST),
         Error::ManifestTypeUnsupported { .. } => codes("InvalidParameterException", "MANIFEST_INVALID", S::BAD_REQUEST),
         Error::ManifestTooLarge { .. } => codes("InvalidParameterException", "SIZE_INVALID", S::PAYLOAD_TOO_LARGE),
@@ -110,6 +111,7 @@ pub fn codes(error: &Error) -> Codes {
 
         Error::InvalidParameter { .. } => codes("InvalidParameterException", "UNSUPPORTED", S::BAD_REQUEST)
             .with_query("ValidationError", S::BAD_REQUEST),
+        Error::ResourcePolicyInvalid { .. } => codes("InvalidParameterException", "UNSUPPORTED", S::BAD_REQUEST),
         Error::Serialization { .. } => {
             codes("SerializationException", "UNSUPPORTED", S::BAD_REQUEST).with_query("MalformedInput", S::BAD_REQUEST)
         }
@@ -223,9 +225,17 @@ pub fn aws_body(error: &Error) -> Value {
 }
 
 /// The body of an error in OCI Distribution ("Error Codes").
+///
+/// Of an image that is not there ECR says less on this wire than in its API; the
+/// sentence of the API is the detail.
 #[must_use]
 pub fn oci_body(error: &Error) -> Value {
-    json!({ "errors": [{ "code": codes(error).oci, "message": error.to_string(), "detail": null }] })
+    let sentence = error.to_string();
+    let (message, detail) = match error {
+        Error::ImageNotFound { .. } => ("Requested image not found".to_owned(), json!(sentence)),
+        _ => (sentence, Value::Null),
+    };
+    json!({ "errors": [{ "code": codes(error).oci, "message": message, "detail": detail }] })
 }
 
 #[cfg(test)]

@@ -76,6 +76,8 @@ pub struct ImageRecord {
     pub config_media_type: Option<String>,
     /// Its compressed size: of the largest child for an index.
     pub size_bytes: u64,
+    /// The size of its manifest, where it was kept.
+    pub manifest_bytes: Option<u64>,
     /// When it was pushed, in milliseconds since the epoch.
     pub pushed_at_ms: i64,
     /// Whether it can be pulled; an item without the attribute is active.
@@ -110,6 +112,7 @@ impl ImageRecord {
             artifact_type: item.read_optional_string("artifact_type")?.map(str::to_owned),
             config_media_type: item.read_optional_string("config_media_type")?.map(str::to_owned),
             size_bytes: item.read_number("size_bytes")?,
+            manifest_bytes: item.read_optional_number("manifest_bytes")?,
             pushed_at_ms: item.read_number("pushed_at_ms")?,
             status: item.read_optional_string("status")?.map_or(Ok(ImageStatus::Active), ImageStatus::parse)?,
             archived_at_ms: item.read_optional_number("archived_at_ms")?,
@@ -346,6 +349,7 @@ impl Table {
             .optional_string("artifact_type", image.artifact_type.as_deref())
             .optional_string("config_media_type", image.config_media_type.as_deref())
             .number("size_bytes", image.size_bytes)
+            .number("manifest_bytes", image.manifest_bytes)
             .number("pushed_at_ms", image.pushed_at_ms)
             .optional_string("subject", image.subject.as_ref().map(Digest::as_str))
             .set("tags", tag.map(ToString::to_string))

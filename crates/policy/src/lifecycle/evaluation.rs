@@ -13,9 +13,11 @@
 //!   archive if that index is not there. It is free once the index has gone
 //!   first, which the next evaluation sees.
 //! - An image that refers to another (a signature, an SBOM) goes with its
-//!   subject and by no rule of its own as long as the subject is there. Without
-//!   a subject it is an image like any other once it is a day old: it may have
-//!   been pushed ahead of its subject.
+//!   subject and by no rule of its own as long as the subject is there; so it
+//!   takes no place among the images that a rule keeps by count either: a newer
+//!   signature would push the image out that it belongs to, and go with it.
+//!   Without a subject it is an image like any other once it is a day old: it may
+//!   have been pushed ahead of its subject.
 //!
 //! Memory: of an image nothing is kept but 40 bytes, its digest (33 bytes; 65
 //! for SHA-512) and that of its subject, and 4 to 8 bytes more when it is
@@ -119,6 +121,8 @@ struct State {
     /// Whether the first rule that selects it has marked it.
     marked: bool,
     listed: Listed,
+    /// Whether its subject is there.
+    follows: bool,
 }
 
 impl State {
@@ -158,6 +162,7 @@ impl<'p> Evaluation<'p> {
                 class: StorageClass::of(image.status),
                 marked: first.and_then(|rule| rule.marks(image, self.now_ms)).unwrap_or(false),
                 listed: image.listed,
+                follows: false,
             },
         });
     }
@@ -181,12 +186,13 @@ impl<'p> Evaluation<'p> {
             let by_age = one.aged_from_ms.cmp(&other.aged_from_ms);
             by_age.then_with(|| names.bytes(one.name).cmp(names.bytes(other.name)))
         });
+        let by_name = if self.has_referrers { sorted_by_name(&self.kept, names) } else { Vec::new() };
+        mark_followers(&mut self.kept, names, &by_name);
         for (index, rule) in self.policy.rules().iter().enumerate() {
             if let Count::ImagesMoreThan(keep) = rule.count {
                 mark_behind(&mut self.kept, index, keep);
             }
         }
-        let by_name = if self.has_referrers { sorted_by_name(&self.kept, names) } else { Vec::new() };
         let decided = Decided { kept: &self.kept, names, by_name: &by_name, now_ms: self.now_ms };
         let mut acts: Vec<Decision> = Vec::new();
         for (index, image) in (0_u32..).zip(&self.kept) {
@@ -211,10 +217,30 @@ fn at(kept: &[Kept], index: u32) -> Option<&Kept> {
     kept.get(usize::try_from(index).ok()?)
 }
 
+/// Marks those whose subjects are there.
+fn mark_followers(kept: &mut [Kept], names: &Names, by_name: &[u32]) {
+    for index in 0..kept.len() {
+        let subject = kept.get(index).and_then(|image| image.subject);
+        let follows = subject.is_some_and(|subject| find(kept, names, by_name, subject).is_some());
+        if let (true, Some(image)) = (follows, kept.get_mut(index)) {
+            image.state.follows = true;
+        }
+    }
+}
+
+/// The image of a name, if it is there.
+fn find<'a>(kept: &'a [Kept], names: &Names, by_name: &[u32], name: Name) -> Option<&'a Kept> {
+    let wanted = names.bytes(name);
+    let bytes = |index: &u32| at(kept, *index).map(|image| names.bytes(image.name)).unwrap_or_default();
+    let found = by_name.binary_search_by(|index| bytes(index).cmp(wanted)).ok()?;
+    at(kept, *by_name.get(found)?)
+}
+
 /// Marks, for the rule at `index`, what it selects behind the newest `keep`.
-/// Those that an earlier rule decides count too.
+/// Those that an earlier rule decides count too, those that follow a subject
+/// do not.
 fn mark_behind(kept: &mut [Kept], index: usize, keep: u32) {
-    let selected = kept.iter_mut().rev().filter(|image| image.selected & bit(index) != 0);
+    let selected = kept.iter_mut().rev().filter(|image| image.selected & bit(index) != 0 && !image.state.follows);
     for image in selected.skip(usize::try_from(keep).unwrap_or(usize::MAX)) {
         if first_of(image.selected) == index {
             image.state.marked = true;
@@ -239,10 +265,7 @@ struct Decided<'a> {
 
 impl Decided<'_> {
     fn find(&self, name: Name) -> Option<&Kept> {
-        let wanted = self.names.bytes(name);
-        let bytes = |index: &u32| at(self.kept, *index).map(|image| self.names.bytes(image.name)).unwrap_or_default();
-        let found = self.by_name.binary_search_by(|index| bytes(index).cmp(wanted)).ok()?;
-        at(self.kept, *self.by_name.get(found)?)
+        find(self.kept, self.names, self.by_name, name)
     }
 
     /// The rule that acts on an image, and how many subjects are between them.

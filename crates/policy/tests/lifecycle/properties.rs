@@ -117,12 +117,13 @@ fn naive(policy: &Policy, images: &[Stored]) -> BTreeSet<(Digest, u32)> {
         };
         class && tags
     };
+    let follows = |image: &Stored| images.iter().any(|other| Some(&other.digest) == image.subject.as_ref());
     let older = |since: i64, days: u32| NOW_MS - since > i64::from(days) * DAY_MS;
     let marks = |rule: &Rule, image: &Stored| match rule.count {
         Count::ImagesMoreThan(keep) => {
             let newer = images
                 .iter()
-                .filter(|other| selects(rule, other))
+                .filter(|other| selects(rule, other) && !follows(other))
                 .filter(|other| (age(other), &other.digest) > (age(image), &image.digest));
             newer.count() >= keep as usize
         }

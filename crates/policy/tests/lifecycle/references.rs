@@ -43,6 +43,26 @@ fn a_referrer_stays_with_its_subject_and_goes_with_it() {
     assert_eq!(outcome(&rules, &images), ["gone> 7", "sbom of gone>* 7", "signature of the sbom>* 7"]);
 }
 
+/// Otherwise every push with a signature would cost two places, and the last
+/// image of a repository would go because its signature is newer.
+#[test]
+fn a_referrer_takes_no_place_among_those_that_are_kept() {
+    let images = [
+        Stored::new("old", &["v1"], 9),
+        Stored::new("signature of old", &[], 8).about("old"),
+        Stored::new("new", &["v2"], 7),
+        Stored::new("signature of new", &["sha256-new.sig"], 2).about("new"),
+        Stored::new("sbom of the signature", &[], 1).about("signature of new"),
+    ];
+    let keep = |count| [rule(1, &any_image(), "imageCountMoreThan", count, &expire())];
+    assert!(outcome(&keep(2), &images).is_empty());
+    assert_eq!(outcome(&keep(1), &images), ["old 1", "signature of old* 1"]);
+    // One whose subject is gone is an image like any other.
+    let rules = [rule(1, &untagged(), "imageCountMoreThan", 1, &expire())];
+    let orphans = [Stored::new("first", &[], 9).about("gone"), Stored::new("second", &[], 8).about("gone")];
+    assert_eq!(outcome(&rules, &orphans), ["first 1"]);
+}
+
 #[test]
 fn a_referrer_that_is_in_the_archive_does_not_go_there_again() {
     let images = [Stored::new("image", &["v1"], 9), Stored::new("signature", &[], 9).about("image").archived(3)];

@@ -87,7 +87,9 @@ impl Given {
             // Refused now rather than when a repository is needed.
             let kms_key = given.kms_key.as_deref().and_then(unless_empty);
             let encryption_type = given.encryption_type;
-            encryption_of(&call.permit, Some(EncryptionConfiguration { encryption_type, kms_key })).await?;
+            let encryption =
+                encryption_of(&call.permit, Some(EncryptionConfiguration { encryption_type, kms_key })).await;
+            encryption.map_err(|error| at("encryptionConfiguration", error))?;
         }
         Ok(())
     }
@@ -103,7 +105,7 @@ impl Given {
             template.encryption = TemplateEncryption { encryption_type, kms_key };
         }
         if let Some(tags) = &self.tags {
-            template.labels = labels(tags.clone())?;
+            template.labels = labels(tags.clone()).map_err(|error| at("resourceTags", error))?;
         }
         match (&self.mutability, &self.filters) {
             (None, None) => {}
@@ -142,6 +144,17 @@ impl Given {
             template.custom_role_arn = unless_empty(arn);
         }
         Ok(())
+    }
+}
+
+/// Errors about tags and keys as operations on templates have them: of their
+/// own they have none.
+fn at(parameter: &str, error: Error) -> Error {
+    match error {
+        Error::InvalidTagParameter { .. } | Error::TooManyTags { .. } | Error::Kms { .. } => {
+            Error::invalid_parameter(parameter, error.to_string())
+        }
+        other => other,
     }
 }
 

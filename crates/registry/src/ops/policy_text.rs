@@ -36,12 +36,12 @@ impl Given {
     }
 
     /// ECR's sentence, and what is wrong.
-    fn invalid(self, why: impl std::fmt::Display) -> Error {
+    fn invalid(self, why: &impl ToString) -> Error {
         let of = match self {
             Self::RepositoryPolicy | Self::TemplatePolicy => "repository",
             Self::RegistryPolicy => "registry",
         };
-        Error::invalid_parameter(self.parameter(), format!("Invalid {of} policy provided: {why}"))
+        Error::ResourcePolicyInvalid { parameter: self.parameter(), of, detail: why.to_string() }
     }
 }
 
@@ -52,9 +52,9 @@ impl Given {
 /// is not there.
 pub(super) async fn check(call: &Call<'_>, given: Given, text: &str) -> Result<(ResourcePolicy, Policy)> {
     if text.chars().count() > MAX_CHARACTERS {
-        return Err(given.invalid(format_args!("a policy must have at most {MAX_CHARACTERS} characters")));
+        return Err(given.invalid(&format_args!("A policy has at most {MAX_CHARACTERS} characters")));
     }
-    let policy = Policy::parse(text, given.kind()).map_err(|malformed| given.invalid(malformed))?;
+    let policy = Policy::parse(text, given.kind()).map_err(|malformed| given.invalid(&malformed))?;
     let principals = unique_ids(call.permit.caller().directory.table(), &policy).await?.map_err(|arn| {
         let constraint = format!("Principal not found: there is no '{}'", quoted(&arn));
         Error::invalid_parameter(given.parameter(), constraint)

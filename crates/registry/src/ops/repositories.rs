@@ -94,6 +94,9 @@ pub(super) fn labels(tags: Vec<Tag>) -> Result<BTreeMap<String, String>> {
         if value.chars().count() > 256 {
             return Err(invalid_label(format!("the value of tag \"{shown}\" must have at most 256 characters")));
         }
+        if let Some(odd) = odd_character(&value) {
+            return Err(invalid_label(format!("the value of tag \"{shown}\" has {odd}, {LABEL_CHARACTERS}")));
+        }
         if labels.insert(key, value).is_some() {
             return Err(invalid_label(format!("the tag key \"{shown}\" is given twice")));
         }
@@ -107,10 +110,24 @@ pub(super) fn check_label_key(key: &str) -> Result<()> {
     if key.is_empty() || key.chars().count() > 128 {
         return Err(invalid_label(format!("the tag key \"{shown}\" must have 1 to 128 characters")));
     }
+    if let Some(odd) = odd_character(key) {
+        return Err(invalid_label(format!("the tag key \"{shown}\" has {odd}, {LABEL_CHARACTERS}")));
+    }
     if key.to_lowercase().starts_with("aws:") {
         return Err(invalid_label(format!("the tag key \"{shown}\" starts with aws:, which is reserved")));
     }
     Ok(())
+}
+
+/// What a resource tag is made of. (AWS General Reference: tag naming limits.)
+const LABEL_CHARACTERS: &str = "but only letters, digits, spaces and + - = . _ : / @ are allowed";
+
+/// The first character that no resource tag has, shown so that it can be seen.
+fn odd_character(text: &str) -> Option<String> {
+    let is_allowed = |character: char| {
+        character.is_alphanumeric() || matches!(character, ' ' | '+' | '-' | '=' | '.' | '_' | ':' | '/' | '@')
+    };
+    text.chars().find(|character| !is_allowed(*character)).map(|odd| format!("'{}'", odd.escape_default()))
 }
 
 fn invalid_label(reason: String) -> Error {

@@ -74,6 +74,7 @@ rows! {
         registry: repository().registry,
         principal: "arn:aws:iam::123456789012:role/scanner".into(),
     },
+    "ManifestSyntax": Error::ManifestSyntax { .. } => Error::ManifestSyntax { detail: "duplicate key 'a'".into() },
     "ManifestInvalid": Error::ManifestInvalid { .. } => Error::ManifestInvalid { reason: "schemaVersion must be 2".into() },
     "ManifestTypeUnsupported": Error::ManifestTypeUnsupported { .. } =>
         Error::ManifestTypeUnsupported { media_type: "text/plain".into() },
@@ -116,6 +117,9 @@ rows! {
     "RangeNotSatisfiable": Error::RangeNotSatisfiable { .. } =>
         Error::RangeNotSatisfiable { range: "bytes=9-".into(), total_bytes: 4 },
     "InvalidParameter": Error::InvalidParameter { .. } => Error::invalid_parameter("maxResults", "must be less"),
+    "ResourcePolicyInvalid": Error::ResourcePolicyInvalid { .. } => Error::ResourcePolicyInvalid {
+        parameter: "PolicyText", of: "repository", detail: "Statement: must be there".into()
+    },
     "Serialization": Error::Serialization { .. } => Error::Serialization { message: "tags: expected an array, found a string".into() },
     "Validation": Error::Validation { .. } => Error::Validation { message: "(which, and why)".into() },
     "InvalidInput": Error::InvalidInput { .. } => Error::InvalidInput { message: "(which, and why)".into() },
@@ -240,7 +244,11 @@ fn bodies_have_the_form_of_their_protocol_and_no_more() {
             assert_eq!(members.remove("kmsError"), Some(json!("DisabledException")));
         }
         assert_eq!(body, json!({ "__type": aws, "message": message }));
-        assert_eq!(oci_body(&error), json!({ "errors": [{ "code": oci, "message": message, "detail": null }] }));
+        let (shown, detail) = match &error {
+            Error::ImageNotFound { .. } => (json!("Requested image not found"), json!(message)),
+            _ => (json!(message), json!(null)),
+        };
+        assert_eq!(oci_body(&error), json!({ "errors": [{ "code": oci, "message": shown, "detail": detail }] }));
         assert!(!message.contains("secret of the house"), "the source of a fault is for the log");
     }
 }
