@@ -63,8 +63,10 @@ pub(crate) fn run(mode: Mode) -> Result<(), String> {
             emit(&format!("{output}/{name}"), &rustfmt(&root, &source)?)?;
         }
     }
-    let (table, untested) = operations_table::table(&root, &Model::read(&root, ECR.0)?)?;
+    let ecr = Model::read(&root, ECR.0)?;
+    let (table, untested) = operations_table::table(&root, &ecr)?;
     emit(operations_table::FILE, &table)?;
+    emit(operations_table::README, &operations_table::readme(&root, &ecr)?)?;
     if !untested.is_empty() {
         return Err(format!("served, but no test names them: {}", untested.join(", ")));
     }

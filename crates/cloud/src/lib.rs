@@ -23,3 +23,7 @@ pub use sealing::SealingKeys;
 pub use table::Table;
 pub use tenancy::{Mode, TenantRoles, TenantStorage, Tenants};
 pub use tenant_keys::TenantKeys;
+
+/// The code with which embedded services say that their disk is full. AWS has
+/// none: there it is never full.
+pub const STORAGE_FULL: &str = "InsufficientStorage";

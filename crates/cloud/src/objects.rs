@@ -15,8 +15,8 @@ use aws_sdk_s3::types::{CompletedMultipartUpload, CompletedPart, ServerSideEncry
 use bytes::Bytes;
 use ironwharf_model::{AccountId, Error, Result};
 
-use crate::Encryption;
 use crate::table::UploadPart;
+use crate::{Encryption, STORAGE_FULL};
 
 /// How long a presigned URL works: long enough to start the download of a
 /// large layer over a slow line, and then clients come back for a new one.
@@ -250,6 +250,9 @@ where
     let (code, message) = (error.code().unwrap_or_default(), error.message().unwrap_or_default());
     if let Some(code) = code.strip_prefix("KMS.") {
         return Error::Kms { code: code.to_owned(), message: message.to_owned() };
+    }
+    if code == STORAGE_FULL {
+        return Error::StorageFull;
     }
     // The message names the deployment's own role; the caller has no use for it.
     if code == "AccessDenied" && message.contains(" kms:") {

@@ -17,7 +17,7 @@ const USUAL_LIMIT: usize = 1024;
 
 /// Lets this process have as many files open as it is allowed to ask for, and
 /// says how many: the usual soft limit is made for programs that use `select`.
-pub fn raise_descriptor_limit() -> usize {
+fn raise_descriptor_limit() -> usize {
     let Rlimit { current, maximum } = getrlimit(Resource::Nofile);
     let raised = setrlimit(Resource::Nofile, Rlimit { current: maximum, maximum });
     let limit = if raised.is_ok() { maximum } else { current };
@@ -41,7 +41,13 @@ pub(crate) struct Place {
 }
 
 impl Connections {
-    pub(crate) fn new(most: usize) -> Self {
+    /// Half as many as the process may have open files: a request may need one
+    /// or two of its own.
+    pub(crate) fn of_this_process() -> Self {
+        Self::new(raise_descriptor_limit() / 2)
+    }
+
+    fn new(most: usize) -> Self {
         let most = most.clamp(1, Semaphore::MAX_PERMITS);
         Self { free: Arc::new(Semaphore::new(most)), wanted: Arc::new(Notify::new()) }
     }

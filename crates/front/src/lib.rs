@@ -26,7 +26,6 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 
 use crate::connections::Connections;
-pub use crate::connections::raise_descriptor_limit;
 
 /// How long requests in flight may take after a signal to stop.
 pub const GRACE: Duration = Duration::from_mins(1);
@@ -64,7 +63,7 @@ pub async fn serve(listener: TcpListener, handler: impl Handler, stop: impl Futu
     http.http1().timer(TokioTimer::new()).header_read_timeout(HEAD_TIME);
     http.http2().timer(TokioTimer::new());
     let http = Arc::new(http);
-    let connections = Connections::new(raise_descriptor_limit() / 2);
+    let connections = Connections::of_this_process();
     let mut stop = std::pin::pin!(stop);
     let mut failing = false;
     let (stopping, stopped) = watch::channel(());

@@ -53,6 +53,9 @@ enum AccountCommand {
         format: crate::cli::CredentialsFormat,
     },
     /// Refuse everybody in an account, and everybody who wants something of it
+    ///
+    /// Within 30 seconds nobody gets in. Links to layers that were given out before
+    /// then work until they expire, 15 minutes at most: each reads one layer.
     Suspend {
         /// The account
         #[arg(value_parser = account)]

@@ -14,7 +14,7 @@ const EXAMPLES: &str = "\
 Examples:
   ironwharf key create --account 111111111111 --alias team     the tenant names it alias/team
   ironwharf key list --account 111111111111
-  ironwharf key disable --account 111111111111 alias/team      nothing under it can be read or written
+  ironwharf key disable --account 111111111111 alias/team      layers under it cannot be read or written
   aws ecr create-repository --repository-name app \\
       --encryption-configuration encryptionType=KMS,kmsKey=alias/team";
 
@@ -50,7 +50,10 @@ enum KeyCommand {
         #[arg(long, value_parser = account)]
         account: AccountId,
     },
-    /// Let nobody read or write what is under a key
+    /// Let nobody read or write layers that are under a key
+    ///
+    /// Manifests, tags and settings of its repositories are under the key of the
+    /// registry, and stay readable.
     Disable(OneKey),
     /// Let a disabled key be used again
     Enable(OneKey),

@@ -623,12 +623,24 @@ pub enum Error {
     },
 
     // --- ours ---------------------------------------------------------------
+    /// The disk under the embedded services is full. On AWS it never is.
+    #[error(
+        "The registry's disk is full: nothing can be stored before its operator makes room. What is stored can be read."
+    )]
+    StorageFull,
     /// A fault of the registry or of a service below it.
     #[error("The registry could not complete the request. Try again; if it happens again, report the request id.")]
     Internal(#[source] Box<dyn std::error::Error + Send + Sync>),
 }
 
 impl Error {
+    /// Whether it is no answer to the request but a fault, after which it is not
+    /// known what was done.
+    #[must_use]
+    pub const fn is_fault(&self) -> bool {
+        matches!(self, Self::Internal(_) | Self::StorageFull)
+    }
+
     /// [`Error::InvalidParameter`].
     pub fn invalid_parameter(parameter: impl Into<String>, constraint: impl Into<String>) -> Self {
         Self::InvalidParameter { parameter: parameter.into(), constraint: constraint.into() }

@@ -84,7 +84,7 @@ impl RegionState {
     ) -> Result<Arc<Repository>> {
         let encryption =
             encryption_of_template(self, account, &template.encryption).await.map_err(|error| match error {
-                Error::Internal(_) => error,
+                fault if fault.is_fault() => fault,
                 reason => Error::TemplateNotApplicable {
                     repository: repository_id(account, name),
                     prefix: template.given_prefix.clone(),

@@ -65,7 +65,7 @@ pub(crate) async fn push(request: Push<'_>) -> Result<Pushed> {
     let result = decide_until_done(&request, &manifest, &mut attempt).await;
     // After a fault it is not known whether the image was committed: what it
     // would need is left in place then.
-    if matches!(result, Err(Error::Internal(_))) {
+    if result.as_ref().is_err_and(Error::is_fault) {
         return Err(result.err().unwrap_or_else(|| Error::internal("a push failed")));
     }
     if attempt.references_written && !matches!(result, Ok(Outcome::Committed)) {

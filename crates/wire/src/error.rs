@@ -197,6 +197,10 @@ pub fn codes(error: &Error) -> Codes {
         }
         Error::Throttled { .. } => codes("ThrottlingException", "TOOMANYREQUESTS", S::TOO_MANY_REQUESTS),
 
+        Error::StorageFull => {
+            Codes::new("ServerException", S::INSUFFICIENT_STORAGE, "UNKNOWN", S::INSUFFICIENT_STORAGE)
+                .with_query("ServiceFailure", S::INSUFFICIENT_STORAGE)
+        }
         Error::Internal(_) => {
             Codes::new("ServerException", S::INTERNAL_SERVER_ERROR, "UNKNOWN", S::INTERNAL_SERVER_ERROR)
                 .with_query("InternalFailure", S::INTERNAL_SERVER_ERROR)

@@ -6,7 +6,7 @@
 //! `create_repository`, `create-repository` in the AWS CLI. Tests that
 //! go through all operations do not count: they would cover everything.
 //!
-//! The table is a file of its own because it has more lines than the README.
+//! The README has the part that is about ECR.
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -62,6 +62,31 @@ const OTHERS: [Service; 3] = [
         begin: "\npub const SERVED: &[&str] = &[",
     },
 ];
+
+/// Where the README has its part.
+pub(super) const README: &str = "README.md";
+const BEGIN: &str = "<!-- operations:begin -->\n";
+const END: &str = "<!-- operations:end -->";
+
+/// The README with the table of ECR's operations.
+pub(super) fn readme(root: &Path, ecr: &Model) -> Result<String, String> {
+    let tests = tests(root)?;
+    let served = ECR.served(root)?;
+    let mut rows = String::new();
+    for (name, _) in ecr.operations() {
+        let is_served = served.contains(name);
+        let tests = if is_served { links(&tests, name).replace("](", "](tests/") } else { String::new() };
+        put(&mut rows, format_args!("| {name} | {} | {tests} |\n", if is_served { "yes" } else { "not yet" }));
+    }
+    let text = read(&root.join(README))?;
+    let parts = text.split_once(BEGIN).and_then(|(before, rest)| Some((before, rest.split_once(END)?.1)));
+    let (before, after) = parts.ok_or_else(|| format!("{README} has no place for the operations any more"))?;
+    let (served, total) = (served.len(), ecr.operations().len());
+    Ok(format!(
+        "{before}{BEGIN}<details>\n<summary>The operations of ECR: {served} of {total} are served</summary>\n\n\
+         | operation | served | tests |\n|---|---|---|\n{rows}\n</details>\n{END}{after}"
+    ))
+}
 
 /// The text of the table, and the served operations that no test names.
 pub(super) fn table(root: &Path, ecr: &Model) -> Result<(String, Vec<String>), String> {

@@ -73,6 +73,8 @@ use aws_sdk_dynamodb::types::{
 };
 use ironwharf_model::{Error, Result};
 
+use crate::STORAGE_FULL;
+
 use attributes::{EXPIRES, Item, PARTITION, SORT};
 pub use audit::{AuditRecord, PendingAudit, audit_position};
 pub use blobs::{BlobRecord, BlobState, LayerState};
@@ -346,6 +348,10 @@ pub fn jittered(tries: u32) -> Duration {
 fn service_error<E>(operation: &str, error: SdkError<E>) -> Error
 where
     E: std::error::Error + Send + Sync + 'static,
+    SdkError<E>: ProvideErrorMetadata,
 {
+    if error.code() == Some(STORAGE_FULL) {
+        return Error::StorageFull;
+    }
     Error::internal(format!("DynamoDB {operation} failed: {}", DisplayErrorContext(error)))
 }

@@ -18,6 +18,8 @@ use aws_smithy_types::body::SdkBody;
 use bytes::Bytes;
 use http::request::Parts;
 
+use ironwharf_cloud::STORAGE_FULL;
+
 use super::authentication::{Gate, Refusal};
 use super::roles::{Access, Roles};
 
@@ -91,13 +93,26 @@ impl<S: JsonService> JsonConnector<S> {
         let admitted =
             sender.and_then(|sender| self.gate.check(&sender, || S::accesses(&self.gate.roles, operation, body)));
         match admitted {
-            Ok(()) => self.service.answer(operation, body),
-            Err(Refusal { code, message }) => {
-                let body = serde_json::json!({ "__type": code, "message": message });
-                JsonAnswer { status: 400, body: body.to_string().into_bytes() }
-            }
+            Ok(()) => match self.service.answer(operation, body) {
+                answer if answer.status >= 500 && says_full(&answer.body) => {
+                    refusal(STORAGE_FULL, "There is no space left on the disk of the data folder.")
+                }
+                answer => answer,
+            },
+            Err(Refusal { code, message }) => refusal(code, &message),
         }
     }
+}
+
+/// An error that the SDK does not try again.
+fn refusal(code: &str, message: &str) -> JsonAnswer {
+    let body = serde_json::json!({ "__type": code, "message": message });
+    JsonAnswer { status: 400, body: body.to_string().into_bytes() }
+}
+
+/// Whether a fault is `SQLITE_FULL`, of which only the sentence gets here.
+fn says_full(body: &[u8]) -> bool {
+    std::str::from_utf8(body).is_ok_and(|text| text.contains("database or disk is full"))
 }
 
 fn respond<S: JsonService>(answer: JsonAnswer) -> Result<HttpResponse, ConnectorError> {

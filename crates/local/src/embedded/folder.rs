@@ -9,6 +9,8 @@ use std::io::{ErrorKind, Write};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::Path;
 
+use ironwharf_model::AccountId;
+
 use super::OpenError;
 
 /// Creates a folder, and the folders above it, if they are missing.
@@ -49,6 +51,19 @@ pub(super) fn lock(data_dir: &Path) -> Result<File, OpenError> {
         Ok(()) => Ok(file),
         Err(TryLockError::WouldBlock) => Err(OpenError::InUse { path: data_dir.to_owned() }),
         Err(TryLockError::Error(source)) => Err(failed("lock", &path, source)),
+    }
+}
+
+/// Makes the folder that of an account, unless it is another's: what is in it
+/// names the account, and would be out of reach of any other.
+pub(super) fn claim(data_dir: &Path, account: &AccountId) -> Result<(), OpenError> {
+    let path = data_dir.join("account");
+    let noted = read_or_create_secret(&path, || Ok(account.as_str().as_bytes().to_vec()))?;
+    let owner = std::str::from_utf8(&noted).ok().and_then(|text| AccountId::parse(text.trim()).ok());
+    match owner {
+        Some(owner) if owner == *account => Ok(()),
+        Some(owner) => Err(OpenError::OtherAccount { path: data_dir.to_owned(), owner }),
+        None => Err(OpenError::Damaged { path, message: "it is not the id of an account".to_owned() }),
     }
 }
 

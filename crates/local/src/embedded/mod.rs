@@ -8,6 +8,7 @@
 //!
 //! ```text
 //! <data folder>/lock               held exclusively while the folder is open
+//! <data folder>/account            whose data it is
 //! <data folder>/credentials.json   what the in-process clients sign with (0600)
 //! <data folder>/root.key           seals the material of every KMS key (0600)
 //! <data folder>/regions/<region>/dynamodb.sqlite
@@ -92,6 +93,14 @@ pub enum OpenError {
         /// What is wrong with it.
         message: String,
     },
+    /// The data belongs to another account.
+    #[error("the data folder {} belongs to account {owner}; start with --account {owner}, or name another folder with --data-dir", path.display())]
+    OtherAccount {
+        /// The data folder.
+        path: PathBuf,
+        /// Whose it is.
+        owner: AccountId,
+    },
     /// The account is none.
     #[error("{account:?} is not the id of an account")]
     InvalidAccount {
@@ -163,6 +172,7 @@ impl Embedded {
             AccountId::parse(account).map_err(|_| OpenError::InvalidAccount { account: account.to_owned() })?;
         folder::create_private(data_dir)?;
         let lock = folder::lock(data_dir)?;
+        folder::claim(data_dir, &account)?;
         let credentials = ServiceCredentials::load_or_create(data_dir)?;
         let regions = data_dir.join("regions");
         folder::create_private(&regions)?;

@@ -122,7 +122,7 @@ impl Given {
         }
         if let Some(policy) = &self.repository_policy {
             template.repository_policy = match unless_empty(policy) {
-                Some(text) => Some(policy_text::check(call, policy_text::Given::TemplatePolicy, &text).await?.0),
+                Some(text) => Some(policy_text::check(call, policy_text::PolicyOf::Template, &text).await?.0),
                 None => None,
             };
         }

@@ -13,33 +13,33 @@ const MAX_CHARACTERS: usize = 10_240;
 
 /// Where a policy stands in a request.
 #[derive(Clone, Copy, Debug)]
-pub(super) enum Given {
-    RepositoryPolicy,
-    RegistryPolicy,
-    TemplatePolicy,
+pub(super) enum PolicyOf {
+    Repository,
+    Registry,
+    Template,
 }
 
-impl Given {
+impl PolicyOf {
     /// The parameter, as messages of ECR name it.
     const fn parameter(self) -> &'static str {
         match self {
-            Self::RepositoryPolicy | Self::RegistryPolicy => "PolicyText",
-            Self::TemplatePolicy => "repositoryPolicy",
+            Self::Repository | Self::Registry => "PolicyText",
+            Self::Template => "repositoryPolicy",
         }
     }
 
     const fn kind(self) -> PolicyKind {
         match self {
-            Self::RepositoryPolicy | Self::TemplatePolicy => PolicyKind::Repository,
-            Self::RegistryPolicy => PolicyKind::Registry,
+            Self::Repository | Self::Template => PolicyKind::Repository,
+            Self::Registry => PolicyKind::Registry,
         }
     }
 
     /// ECR's sentence, and what is wrong.
     fn invalid(self, why: &impl ToString) -> Error {
         let of = match self {
-            Self::RepositoryPolicy | Self::TemplatePolicy => "repository",
-            Self::RegistryPolicy => "registry",
+            Self::Repository | Self::Template => "repository",
+            Self::Registry => "registry",
         };
         Error::ResourcePolicyInvalid { parameter: self.parameter(), of, detail: why.to_string() }
     }
@@ -50,7 +50,7 @@ impl Given {
 /// # Errors
 /// [`Error::InvalidParameter`] for what is no policy, and for a user or role that
 /// is not there.
-pub(super) async fn check(call: &Call<'_>, given: Given, text: &str) -> Result<(ResourcePolicy, Policy)> {
+pub(super) async fn check(call: &Call<'_>, given: PolicyOf, text: &str) -> Result<(ResourcePolicy, Policy)> {
     if text.chars().count() > MAX_CHARACTERS {
         return Err(given.invalid(&format_args!("A policy has at most {MAX_CHARACTERS} characters")));
     }

@@ -7,7 +7,7 @@ use ironwharf_wire::ecr::shapes::{
     PutRegistryPolicyRequest, PutRegistryPolicyResponse,
 };
 
-use super::policy_text::{Given, check};
+use super::policy_text::{PolicyOf, check};
 use super::{Call, Operation, Target};
 use crate::identity::named_principals::shown;
 
@@ -24,7 +24,7 @@ impl Operation for PutRegistryPolicy {
 
     async fn run(call: &Call<'_>, input: Self::Input) -> Result<Self::Output> {
         let (registry, region) = (call.permit.registry(), call.permit.region());
-        let (policy, _) = check(call, Given::RegistryPolicy, &input.policy_text).await?;
+        let (policy, _) = check(call, PolicyOf::Registry, &input.policy_text).await?;
         call.permit.table()?.put_registry_policy(registry, &policy).await?;
         region.policies.forget_registry(registry);
         Ok(PutRegistryPolicyResponse { registry_id: Some(registry.to_string()), policy_text: Some(input.policy_text) })

@@ -8,7 +8,7 @@ use ironwharf_wire::ecr::shapes::{
     GetRepositoryPolicyResponse, SetRepositoryPolicyRequest, SetRepositoryPolicyResponse,
 };
 
-use super::policy_text::{Given, check};
+use super::policy_text::{PolicyOf, check};
 use super::{Call, Operation, Target};
 use crate::authorize::{Details, Resource, ResourcePolicies, decide_with};
 use crate::identity::named_principals::shown;
@@ -38,7 +38,7 @@ impl Operation for SetRepositoryPolicy {
     async fn run(call: &Call<'_>, input: Self::Input) -> Result<Self::Output> {
         let permit = &call.permit;
         let (registry, name) = (permit.registry(), permit.repository()?);
-        let (policy, compiled) = check(call, Given::RepositoryPolicy, &input.policy_text).await?;
+        let (policy, compiled) = check(call, PolicyOf::Repository, &input.policy_text).await?;
         let repository = current(call).await?;
         if !input.force.unwrap_or(false) {
             let resource = Resource::Repository { account: registry.clone(), name: name.clone() };

@@ -171,6 +171,7 @@ rows! {
     "NotAuthorized": Error::NotAuthorized { .. } => Error::NotAuthorized { action: "sts:AssumeRoleWithWebIdentity" },
     "AccountSuspended": Error::AccountSuspended => Error::AccountSuspended,
     "Throttled": Error::Throttled { .. } => Error::Throttled { message: "(which, and why)".into() },
+    "StorageFull": Error::StorageFull => Error::StorageFull,
     "Internal": Error::Internal(_) => Error::internal("the secret of the house"),
 }
 
@@ -218,7 +219,7 @@ fn the_table_is_as_it_was_reviewed() {
 fn statuses_agree_with_whose_fault_it_is() {
     for error in samples() {
         let codes = codes(&error);
-        let is_ours = matches!(error, Error::Internal(_));
+        let is_ours = error.is_fault();
         let is_missing = matches!(error, Error::OperationNotServed { .. } | Error::ActionNotServed { .. });
         for status in [codes.aws_status, codes.query_status, codes.oci_status] {
             assert_eq!(status.is_client_error(), !is_ours && !is_missing, "{error:?}");

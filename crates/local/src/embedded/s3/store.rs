@@ -15,8 +15,10 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use bytes::Bytes;
+use http::StatusCode;
+use ironwharf_cloud::STORAGE_FULL;
 use rusqlite::{Connection, OptionalExtension as _, Row, Transaction, TransactionBehavior, params};
-use s3s::{S3Error, S3Result, s3_error};
+use s3s::{S3Error, S3ErrorCode, S3Result, s3_error};
 
 use super::content::Content;
 use super::files::{FileId, Fresh};
@@ -374,8 +376,45 @@ fn count(limit: usize) -> i64 {
     i64::try_from(limit).unwrap_or(i64::MAX)
 }
 
-/// A fault of ours: the client learns no more than that.
+/// A fault of ours: the client learns no more than that, unless it is a full disk.
 pub(super) fn internal(error: impl std::error::Error + Send + Sync + 'static) -> S3Error {
     tracing::error!(%error, "the object store failed");
+    if is_full(&error) {
+        let mut full = s3_error!(InternalError, "There is no space left on the disk of the data folder.");
+        full.set_code(S3ErrorCode::Custom(STORAGE_FULL.into()));
+        // No status that the SDK would try again for.
+        full.set_status_code(StatusCode::INSUFFICIENT_STORAGE);
+        return full;
+    }
     s3_error!(InternalError, "We encountered an internal error. Please try again.")
+}
+
+fn is_full(error: &(dyn std::error::Error + 'static)) -> bool {
+    use std::io::ErrorKind::{QuotaExceeded, StorageFull};
+    let here = if let Some(error) = error.downcast_ref::<std::io::Error>() {
+        matches!(error.kind(), StorageFull | QuotaExceeded)
+    } else {
+        let error = error.downcast_ref::<rusqlite::Error>();
+        error.and_then(rusqlite::Error::sqlite_error_code) == Some(rusqlite::ErrorCode::DiskFull)
+    };
+    here || error.source().is_some_and(is_full)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_full_disk_is_told_from_other_faults() {
+        let source = std::io::Error::from(std::io::ErrorKind::StorageFull);
+        let file = OpenError::Io { action: "write", path: "f".into(), source };
+        let database = Connection::open_in_memory().unwrap();
+        database.execute_batch("PRAGMA max_page_count = 1").unwrap();
+        let refused = database.execute_batch("CREATE TABLE t (x); CREATE TABLE u (x); CREATE TABLE v (x)").unwrap_err();
+        assert!(is_full(&file) && is_full(&refused), "{refused}");
+        assert_eq!(internal(refused).code().as_str(), STORAGE_FULL);
+        let other = database.execute_batch("nonsense").unwrap_err();
+        assert!(!is_full(&other) && !is_full(&std::io::Error::other("x")));
+        assert_eq!(internal(other).code().as_str(), "InternalError");
+    }
 }

@@ -42,6 +42,18 @@ fn regions_and_credentials_survive_a_restart() {
 }
 
 #[test]
+fn a_folder_is_of_one_account() {
+    let fixture = Fixture::new();
+    let data_dir = fixture.data_dir();
+    let Fixture { embedded, services, dir: _dir } = fixture;
+    drop((embedded, services));
+    let error = Embedded::open(&data_dir, "210987654321").unwrap_err().to_string();
+    let wanted = format!("belongs to account {ACCOUNT}; start with --account {ACCOUNT}, or name another folder");
+    assert!(error.contains(&wanted), "{error}");
+    Embedded::open(&data_dir, ACCOUNT).unwrap();
+}
+
+#[test]
 fn a_region_is_a_plain_name() {
     let fixture = Fixture::new();
     for name in ["", "..", "../x", "US-EAST-1", "a/b", "-us", "us east", &"a".repeat(40)] {
