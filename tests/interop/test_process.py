@@ -15,11 +15,11 @@ from support.server import Server, binary_path
 pytestmark = pytest.mark.own_server
 
 
-def refuse(*args: str | Path, home: Path) -> str:
+def refuse(*args: str | Path, home: Path, **variables: str) -> str:
     """Starts the program, which must refuse with status 2 and one sentence."""
     done = subprocess.run(
         [str(binary_path()), *map(str, args)],
-        env={"HOME": str(home)},
+        env={"HOME": str(home), **variables},
         stdin=subprocess.DEVNULL,
         capture_output=True,
         text=True,
@@ -35,6 +35,7 @@ def refuse(*args: str | Path, home: Path) -> str:
     ("option", "value", "said"),
     [
         ("--listen", "5100", "--listen"),
+        ("--listen", "localhost:x", "127.0.0.1:5100"),
         ("--account", "12", "12 digits"),
         ("--region", "nowhere", "us-east-1"),
         ("--registry-host", "http://x", "not a host name"),
@@ -45,6 +46,21 @@ def refuse(*args: str | Path, home: Path) -> str:
 )
 def test_a_bad_option(option: str, value: str, said: str, scratch: Path) -> None:
     assert said in refuse("serve", option, value, home=scratch)
+
+
+def test_an_endpoint_without_credentials(scratch: Path) -> None:
+    where = ("--listen", "127.0.0.1:0", "--data-dir", scratch / "data", "--endpoint-url", "http://127.0.0.1:9")
+    said = refuse("serve", *where, home=scratch, AWS_EC2_METADATA_DISABLED="true")
+    assert said.startswith("ironwharf: there are no AWS credentials for --endpoint-url: set AWS_ACCESS_KEY_ID")
+    assert said.count("\n") == 1, said
+
+
+def test_a_data_folder_of_another_account(scratch: Path) -> None:
+    folder = scratch / "data"
+    Server(folder, scratch, scratch).stop()
+    where = ("--listen", "127.0.0.1:0", "--data-dir", folder)
+    said = refuse("serve", *where, "--account", "111111111111", home=scratch)
+    assert "belongs to account 000000000000; start with --account 000000000000" in said
 
 
 def test_a_busy_port(scratch: Path) -> None:

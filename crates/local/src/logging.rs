@@ -19,10 +19,10 @@ pub enum LogFormat {
 /// What is logged unless `RUST_LOG` says otherwise: what the registry does,
 /// and what goes wrong elsewhere. `s3s` calls every refused request an error,
 /// and would log signatures at debug level: it stays silent whatever is asked.
-const DEFAULT_FILTER: &str = "warn,ironwharf_registry=info,ironwharf_local=info";
+const DEFAULT_FILTER: &str = "warn,ironwharf_registry=info,ironwharf_front=info,ironwharf_local=info";
 const SILENCED: [&str; 6] = [
     "s3s=off",
-    "aws_config=warn",
+    "aws_config=error",
     "aws_runtime=warn",
     "aws_sigv4=warn",
     "aws_smithy_runtime=warn",

@@ -65,6 +65,10 @@ impl std::fmt::Debug for Service {
     }
 }
 
+/// Why another endpoint cannot be used without more.
+const NO_CREDENTIALS: &str = "there are no AWS credentials for --endpoint-url: set AWS_ACCESS_KEY_ID and \
+    AWS_SECRET_ACCESS_KEY (LocalStack takes `test` for both), or AWS_PROFILE";
+
 /// Serves until a signal says to stop.
 pub async fn serve(options: ServeOptions) -> Result<(), Sentence> {
     let (data_dir, region) = (options.data_dir.clone(), options.region.to_string());
@@ -136,6 +140,9 @@ impl Server {
             let source = std::error::Error::source(&error).map(ToString::to_string).unwrap_or_default();
             // What the SDK puts in parentheses is for programmers.
             let reason = source.split(" (").next().unwrap_or_default();
+            if reason.contains("credential") {
+                return NO_CREDENTIALS.to_owned();
+            }
             format!("cannot open the storage of {}: {reason}", options.region)
         })?;
         Ok(Self { listener, service: Service { app, embedded }, address })

@@ -91,9 +91,11 @@ fn is_oci(path: &str) -> bool {
     path == "/v2" || path.starts_with("/v2/")
 }
 
-/// Whether a `POST` has the blob with it, as it says by naming the digest.
+/// Whether a `POST` has the blob with it, as it says by naming the digest. The
+/// rules of a load balancer know no case.
 fn carries_blob(uri: &Uri) -> bool {
-    uri.query().is_some_and(|query| query.split('&').any(|pair| pair.starts_with("digest=")))
+    let names_digest = |pair: &str| pair.split_once('=').is_some_and(|(name, _)| name.eq_ignore_ascii_case("digest"));
+    uri.query().is_some_and(|query| query.split('&').any(names_digest))
 }
 
 fn is_layer_part(headers: &HeaderMap) -> bool {
@@ -133,6 +135,7 @@ mod tests {
         let post = |target| owners(&Method::POST, target, &none);
         assert_eq!(post("/v2/a/blobs/uploads/?digest=sha256:0"), [Scope::Ingress]);
         assert_eq!(post("/v2/a/blobs/uploads/?x=1&digest=sha256:0"), [Scope::Ingress]);
+        assert_eq!(post("/v2/a/blobs/uploads/?Digest=sha256:0"), [Scope::Ingress]);
         assert_eq!(post("/v2/a/blobs/uploads/?mount=sha256:0&from=b"), [Scope::Push]);
         assert_eq!(post("/v2/a/blobs/uploads/?mydigest=1"), [Scope::Push]);
         let target = |operation: &str| {
