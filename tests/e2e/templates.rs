@@ -139,8 +139,8 @@ async fn templates_are_refused_in_words() {
         ),
         (
             with("resourceTags", tag("aws:x")),
-            "InvalidTagParameterException",
-            invalid("tags", "the tag key \"aws:x\" starts with aws:, which is reserved"),
+            "InvalidParameterException",
+            invalid("resourceTags", "the tag key \"aws:x\" starts with aws:, which is reserved"),
         ),
         (
             with("lifecyclePolicy", json!("{}")),

@@ -151,9 +151,8 @@ impl Given {
 /// own they have none.
 fn at(parameter: &str, error: Error) -> Error {
     match error {
-        Error::InvalidTagParameter { .. } | Error::TooManyTags { .. } | Error::Kms { .. } => {
-            Error::invalid_parameter(parameter, error.to_string())
-        }
+        Error::InvalidTagParameter { reason } => Error::invalid_parameter(parameter, reason),
+        Error::TooManyTags { .. } | Error::Kms { .. } => Error::invalid_parameter(parameter, error.to_string()),
         other => other,
     }
 }
