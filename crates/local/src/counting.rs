@@ -2,7 +2,7 @@
 //! Work behind the requests ([`behind`]) is not counted.
 
 use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use aws_smithy_runtime_api::client::http::{
     HttpClient, HttpConnector, HttpConnectorFuture, HttpConnectorSettings, SharedHttpClient, SharedHttpConnector,
@@ -21,17 +21,41 @@ pub async fn behind<F: Future>(work: F) -> F::Output {
 
 /// Calls so far, by service and operation, such as `DynamoDB GetItem`.
 #[derive(Clone, Debug, Default)]
-pub struct CallCounts(Arc<Mutex<BTreeMap<String, u64>>>);
+pub struct CallCounts(Arc<Mutex<Counts>>);
+
+#[derive(Debug, Default)]
+struct Counts {
+    all: BTreeMap<String, u64>,
+    /// Those that no session for a tenant made, but the process itself.
+    own: BTreeMap<String, u64>,
+}
 
 impl CallCounts {
     /// The counts since the last time, and starts again from none.
     #[must_use]
     pub fn take(&self) -> BTreeMap<String, u64> {
-        std::mem::take(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner))
+        std::mem::take(&mut *self.lock()).all
     }
 
-    fn count(&self, call: String) {
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner).entry(call).or_default() += 1;
+    /// The same of the calls that were made with the credentials of the process,
+    /// for which on AWS its role is asked.
+    #[must_use]
+    pub fn take_own(&self) -> BTreeMap<String, u64> {
+        std::mem::take(&mut *self.lock()).own
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Counts> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn count(&self, request: &HttpRequest) {
+        let call = name(request);
+        let is_own = request.headers().get("x-amz-security-token").is_none();
+        let mut counts = self.lock();
+        if is_own {
+            *counts.own.entry(call.clone()).or_default() += 1;
+        }
+        *counts.all.entry(call).or_default() += 1;
     }
 
     /// Counts what goes through a client.
@@ -63,7 +87,7 @@ struct CountingConnector {
 impl HttpConnector for CountingConnector {
     fn call(&self, request: HttpRequest) -> HttpConnectorFuture {
         if BEHIND.try_with(|()| ()).is_err() {
-            self.counts.count(name(&request));
+            self.counts.count(&request);
         }
         self.connector.call(request)
     }

@@ -44,5 +44,6 @@ pub use body::Body;
 pub use config::{AppConfig, RegistryHost, RootCredentials};
 pub use egress::EgressRules;
 pub use operator::SERVED as OPERATOR_OPERATIONS;
+pub use pull_times::{LOG_TARGET as PULL_LOG_TARGET, NotedPull};
 pub use region::{Regions, SingleRegion};
 pub use throttle::RateLimits;

@@ -1,8 +1,10 @@
 //! When images were pulled last, recorded behind the requests.
 //!
-//! A pull only puts a note into a queue in memory, and only if it was not noted
-//! within a day; a task of the server ([`App::record_pulls`]) writes it. Where
-//! no such task runs, as in functions, nothing is noted.
+//! A pull is only noted, and only if it was not within a day. In a server the
+//! note goes into a queue in memory, and a task ([`App::record_pulls`]) writes it.
+//! A function is frozen after its answer and has no tasks: there the note is a
+//! line of the log ([`App::log_pulls`]), a subscription of the log brings it to
+//! the jobs function, and that writes it ([`App::record_noted_pulls`]).
 //!
 //! A recorded pull adds to the image's revision, so that whoever decides to
 //! archive or delete an image because nobody pulls it looks again. That can
@@ -13,12 +15,14 @@
 //! Invariant: whether a principal is excluded is read after its pull.
 
 use std::collections::{HashMap, HashSet, VecDeque};
+use std::hash::Hash;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use ironwharf_cloud::table::RepositoryKey;
-use ironwharf_cloud::{Mode, TenantStorage};
-use ironwharf_model::{AccountId, Digest, Result};
+use ironwharf_cloud::table::{Incarnation, RepositoryKey};
+use ironwharf_cloud::{Encryption, Mode, TenantStorage};
+use ironwharf_model::{AccountId, Digest, Error, Region, RepositoryName, Result};
+use serde::Deserialize;
 use time::OffsetDateTime;
 use tokio::sync::Notify;
 
@@ -38,6 +42,40 @@ const WAITING: usize = 10_000;
 /// How many images are remembered at most.
 const REMEMBERED: usize = 20_000;
 
+/// The target of the lines of a log that note pulls.
+pub const LOG_TARGET: &str = "ironwharf::pull";
+
+/// A pull as a line of a log notes it. The line's fields have these names.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+pub struct NotedPull {
+    /// The account of the repository.
+    pub account: AccountId,
+    /// The repository.
+    pub repository: String,
+    /// Which repository of this name.
+    pub incarnation: String,
+    /// The image.
+    pub digest: String,
+    /// The ARN of the user or role that pulled.
+    pub principal: String,
+    /// When, in milliseconds since the epoch.
+    pub at_ms: i64,
+}
+
+impl NotedPull {
+    fn read(&self) -> Result<Pull> {
+        let repository = RepositoryKey {
+            account: self.account.clone(),
+            name: RepositoryName::parse(&self.repository)?,
+            incarnation: Incarnation::from_stored(&self.incarnation),
+            // No layer is written.
+            encryption: Encryption::Aes256,
+        };
+        let place = (repository, Digest::parse(&self.digest)?);
+        Ok(Pull { place, principal: self.principal.clone(), at_ms: self.at_ms })
+    }
+}
+
 /// An image.
 type Place = (RepositoryKey, Digest);
 
@@ -53,7 +91,10 @@ struct Pull {
 /// Who records, for all Regions.
 #[derive(Default)]
 pub(crate) struct Recorder {
+    /// Whether a task of this process records what is noted.
     is_there: AtomicBool,
+    /// Whether whoever reads the log does.
+    reads_log: AtomicBool,
     noted: Notify,
 }
 
@@ -72,16 +113,18 @@ struct State {
     queued: HashSet<(Place, String)>,
     /// When a pull of an image is of interest again.
     not_before_ms: HashMap<Place, i64>,
+    /// When a line about the pull of an image by a principal is. Whether the
+    /// principal counts is not known here.
+    not_logged_before_ms: HashMap<(Place, String), i64>,
 }
 
-impl State {
-    fn remember(&mut self, place: Place, until_ms: i64, now_ms: i64) {
-        if self.not_before_ms.len() >= REMEMBERED {
-            self.not_before_ms.retain(|_, until_ms| *until_ms > now_ms);
-        }
-        if self.not_before_ms.len() < REMEMBERED {
-            self.not_before_ms.insert(place, until_ms);
-        }
+/// Remembers something until a time, unless too much is remembered already.
+fn remember<K: Eq + Hash>(known: &mut HashMap<K, i64>, key: K, until_ms: i64, now_ms: i64) {
+    if known.len() >= REMEMBERED {
+        known.retain(|_, until_ms| *until_ms > now_ms);
+    }
+    if known.len() < REMEMBERED {
+        known.insert(key, until_ms);
     }
 }
 
@@ -96,6 +139,9 @@ impl PullTimes {
 
     /// Notes that the caller has pulled an image.
     pub(crate) fn note(&self, permit: &Permit, repository: &RepositoryKey, digest: &Digest) {
+        if self.recorder.reads_log.load(Ordering::Relaxed) {
+            return self.log(permit, repository, digest);
+        }
         if !self.recorder.is_there.load(Ordering::Relaxed) {
             return;
         }
@@ -111,6 +157,28 @@ impl PullTimes {
         }
     }
 
+    /// Writes a line about a pull, once a day for each principal.
+    fn log(&self, permit: &Permit, repository: &RepositoryKey, digest: &Digest) {
+        let (principal, at_ms) = (permit.caller().principal.issuer_arn(), permit.caller().now_ms());
+        let who = ((repository.clone(), digest.clone()), principal);
+        let mut state = self.state();
+        if state.not_logged_before_ms.get(&who).is_some_and(|until_ms| at_ms < *until_ms) {
+            return;
+        }
+        let RepositoryKey { account, name, incarnation, .. } = repository;
+        tracing::info!(
+            target: LOG_TARGET,
+            %account,
+            repository = %name,
+            incarnation = incarnation.as_str(),
+            %digest,
+            principal = who.1,
+            at_ms,
+            "an image was pulled",
+        );
+        remember(&mut state.not_logged_before_ms, who, at_ms + EVERY_MS, at_ms);
+    }
+
     /// The pull that waits longest. It waits until it is done, so that nothing
     /// is lost when whoever records is stopped.
     fn next(&self) -> Option<Pull> {
@@ -122,7 +190,7 @@ impl PullTimes {
         state.waiting.pop_front();
         let Pull { place, principal, .. } = pull;
         if let Some(until_ms) = until_ms {
-            state.remember(place.clone(), until_ms, now_ms);
+            remember(&mut state.not_before_ms, place.clone(), until_ms, now_ms);
         }
         state.queued.remove(&(place, principal));
     }
@@ -197,6 +265,33 @@ impl App {
                 app.flush_pulls().await;
             }
         }
+    }
+
+    /// Notes pulls in the log from now on, for [`App::record_noted_pulls`].
+    pub fn log_pulls(&self) {
+        self.regions().recorder().reads_log.store(true, Ordering::Relaxed);
+    }
+
+    /// Records pulls that were noted in a log. It can be done again.
+    ///
+    /// # Errors
+    /// Of those that could not be recorded, the last one's, when all others are.
+    /// What is no image is passed over.
+    pub async fn record_noted_pulls(&self, region: &Region, noted: &[NotedPull]) -> Result<()> {
+        let region = self.regions().get(region, false).await?;
+        let region = region.ok_or_else(|| Error::internal("the Region of the pulls is not served"))?;
+        let (mut excluded, mut result) = (HashMap::new(), Ok(()));
+        for noted in noted {
+            match noted.read() {
+                Ok(pull) => {
+                    if let Err(error) = region.record_pull(&pull, &mut excluded).await {
+                        result = Err(error);
+                    }
+                }
+                Err(error) => tracing::warn!(%error, "a line of the log notes no pull of an image"),
+            }
+        }
+        result
     }
 
     /// Records what waits to be recorded: the last thing before the end.

@@ -6,18 +6,16 @@ use std::task::{Context, Poll};
 
 use http::header::{ALLOW, CACHE_CONTROL, CONTENT_TYPE, HeaderValue};
 use http::{Method, Request, Response};
-use ironwharf_cloud::Cloud;
 use ironwharf_model::Error;
-use ironwharf_registry::{App, Body, SingleRegion, body};
+use ironwharf_registry::{App, Body, body};
 use ironwharf_wire::error::{codes, oci_body};
 use lambda_http::{LambdaEvent, Service};
 use serde_json::value::RawValue;
-use tracing_subscriber::EnvFilter;
 
 use crate::answer::Answer;
 use crate::event::Event;
 use crate::scope::Scope;
-use crate::settings::Settings;
+use crate::start::start;
 
 /// The registry's handlers as the service of one Lambda function.
 #[derive(Clone)]
@@ -33,20 +31,13 @@ impl Function {
         Self { app, scope }
     }
 
-    /// What a cold start does: reads the environment, makes the clients.
-    ///
-    /// Nothing is provisioned, and no call is made: the template has created
-    /// what there is.
+    /// A function as its environment describes it.
     ///
     /// # Errors
     /// A sentence about the variable that is missing or wrong.
     pub async fn start(scope: Scope) -> Result<Self, String> {
-        let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info"));
-        // One that is there already is as good.
-        let _ = tracing_subscriber::fmt().json().with_env_filter(filter).without_time().try_init();
-        let settings = Settings::read(scope, |name| std::env::var(name).ok())?;
-        let cloud = Cloud::connect(settings.cloud).await;
-        Ok(Self::new(App::new(settings.app, Box::new(SingleRegion(cloud))), scope))
+        let (app, _) = start(scope.verifies_signatures()).await?;
+        Ok(Self::new(app, scope))
     }
 
     /// Answers an event, given as JSON.

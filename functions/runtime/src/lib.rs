@@ -1,6 +1,6 @@
 //! What the Lambda functions and the streaming ingress share: the registry's
 //! handlers behind the HTTP events of load balancers, API Gateway and function
-//! URLs, and behind HTTP itself.
+//! URLs, and behind HTTP itself; and what is done when nobody asks.
 //!
 //! | step | where |
 //! |---|---|
@@ -9,6 +9,7 @@
 //! | a request that is another function's is refused | [`scope`] |
 //! | what has the bytes of a layer comes over HTTP instead | [`ingress`] |
 //! | the answer becomes what the sender of the event expects | [`answer`] |
+//! | a schedule and a log say what else is to be done | [`jobs`] |
 //!
 //! Invariant: nothing here decides what a request means; that is
 //! `ironwharf_registry`'s.
@@ -20,8 +21,11 @@ pub mod answer;
 pub mod event;
 pub mod function;
 pub mod ingress;
+pub mod jobs;
 pub mod scope;
 pub mod settings;
+mod start;
 
 pub use function::Function;
+pub use jobs::Jobs;
 pub use scope::Scope;

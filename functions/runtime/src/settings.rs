@@ -18,8 +18,6 @@ use ironwharf_cloud::{CloudConfig, TenantRoles, random};
 use ironwharf_model::{AccountId, Region};
 use ironwharf_registry::{AppConfig, EgressRules, RateLimits, RegistryHost, RootCredentials};
 
-use crate::scope::Scope;
-
 /// What a function needs to start.
 #[derive(Clone, Debug)]
 pub struct Settings {
@@ -34,7 +32,7 @@ impl Settings {
     ///
     /// # Errors
     /// A sentence that names the variable, and what it should be.
-    pub fn read(scope: Scope, variable: impl Fn(&str) -> Option<String>) -> Result<Self, String> {
+    pub fn read(verifies_signatures: bool, variable: impl Fn(&str) -> Option<String>) -> Result<Self, String> {
         let optional = |name: &str| variable(name).filter(|value| !value.is_empty());
         let required = |name: &str, what: &str| {
             optional(name).ok_or_else(|| format!("The environment variable {name} is not set: it must be {what}."))
@@ -52,7 +50,7 @@ impl Settings {
         let account = required("IRONWHARF_ROOT_ACCOUNT", ACCOUNT)?;
         let account = AccountId::parse(&account).map_err(|_| invalid("IRONWHARF_ROOT_ACCOUNT", ACCOUNT))?;
         let access_key_id = required("IRONWHARF_ROOT_ACCESS_KEY_ID", "the access key id of the account's root")?;
-        let secret_access_key = if scope.verifies_signatures() {
+        let secret_access_key = if verifies_signatures {
             required("IRONWHARF_ROOT_SECRET_ACCESS_KEY", "the secret of the account's root")?
         } else {
             // A function that verifies no signature gets no secret. One that
@@ -106,8 +104,8 @@ mod tests {
     ];
 
     /// The good environment, with one variable changed; `None` takes it away.
-    fn read(scope: Scope, changed: &str, value: Option<&str>) -> Result<Settings, String> {
-        Settings::read(scope, |name| {
+    fn read(verifies_signatures: bool, changed: &str, value: Option<&str>) -> Result<Settings, String> {
+        Settings::read(verifies_signatures, |name| {
             if name == changed {
                 return value.map(str::to_owned);
             }
@@ -119,7 +117,7 @@ mod tests {
     fn a_missing_or_bad_variable_is_named() {
         for (name, _) in GOOD {
             for missing in [None, Some("")] {
-                let sentence = read(Scope::Api, name, missing).unwrap_err();
+                let sentence = read(true, name, missing).unwrap_err();
                 assert!(sentence.starts_with(&format!("The environment variable {name} is not set")), "{sentence}");
             }
         }
@@ -128,14 +126,14 @@ mod tests {
             ("IRONWHARF_REGISTRY_HOST", "https://registry.example.com"),
             ("IRONWHARF_ROOT_ACCOUNT", "12"),
         ] {
-            let sentence = read(Scope::Api, name, Some(bad)).unwrap_err();
+            let sentence = read(true, name, Some(bad)).unwrap_err();
             assert!(sentence.starts_with(&format!("The environment variable {name} must be")), "{sentence}");
         }
     }
 
     #[test]
     fn defaults_are_those_of_ecr() {
-        let settings = read(Scope::Api, "", None).unwrap();
+        let settings = read(true, "", None).unwrap();
         assert!(!settings.app.create_on_push);
         assert!(!settings.app.serves_objects);
         assert_eq!(settings.cloud.endpoint_url, None);
@@ -143,13 +141,9 @@ mod tests {
 
     #[test]
     fn only_what_verifies_signatures_has_the_secret() {
-        let secret = |scope| read(scope, "", None).unwrap().app.roots[0].secret_access_key.clone();
-        for scope in [Scope::Api, Scope::Ingress] {
-            assert_eq!(secret(scope), "secret");
-        }
-        for scope in [Scope::Pull, Scope::Push] {
-            assert_eq!(secret(scope).len(), 64);
-            assert_ne!(secret(scope), secret(scope));
-        }
+        let secret = |verifies| read(verifies, "", None).unwrap().app.roots[0].secret_access_key.clone();
+        assert_eq!(secret(true), "secret");
+        assert_eq!(secret(false).len(), 64);
+        assert_ne!(secret(false), secret(false));
     }
 }

@@ -3,8 +3,8 @@
 //!
 //! Work is an item of the table (`cloud/src/table/work.rs`), so it survives the
 //! process. It goes in steps: a worker takes what is due, does a part of it, and
-//! says where to go on. On AWS a schedule is to call [`App::do_due_work`] (the
-//! template has none yet); on one machine a task of the server does.
+//! says where to go on. On AWS the jobs function calls [`App::do_due_work`] every
+//! minute; on one machine a task of the server does.
 //!
 //! Invariant: a step can be done twice, and by two workers at once.
 //! Invariant: work of a tenant is done with the storage of that tenant only.

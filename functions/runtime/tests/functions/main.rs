@@ -4,5 +4,6 @@
 
 mod events;
 mod ingress;
+mod jobs;
 mod support;
 mod template;

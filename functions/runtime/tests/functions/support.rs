@@ -235,6 +235,7 @@ pub(crate) struct Registry {
     push: App,
     api: App,
     ingress: App,
+    pub(crate) jobs: App,
     _folder: tempfile::TempDir,
 }
 
@@ -263,13 +264,14 @@ impl Registry {
             let regions = EmbeddedRegions { embedded: Arc::clone(&embedded), region, counts: Some(counts.clone()) };
             App::new(config.clone(), Box::new(regions))
         };
-        let (pull, push, api, ingress) = (app(), app(), app(), app());
-        // What the template does before the first request.
-        for app in [&pull, &push, &api, &ingress] {
+        let (pull, push, api, ingress, jobs) = (app(), app(), app(), app(), app());
+        // What the template does before the first request, and a cold start.
+        for app in [&pull, &push, &api, &ingress, &jobs] {
+            app.log_pulls();
             app.open_region(&Region::parse(REGION).unwrap()).await.unwrap();
         }
         let _ = counts.take();
-        Self { embedded, counts, pull, push, api, ingress, _folder: folder }
+        Self { embedded, counts, pull, push, api, ingress, jobs, _folder: folder }
     }
 
     /// The registry in one of the functions.

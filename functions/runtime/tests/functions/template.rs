@@ -102,7 +102,7 @@ async fn each_role_allows_what_its_function_calls() {
     let calls = exercise().await;
     let template = template();
     let mut different = Vec::new();
-    for (scope, name) in FUNCTIONS {
+    for (_, name) in FUNCTIONS {
         let mut granted = BTreeSet::new();
         for statement in own_statements(&template, name) {
             // What S3 does with the key of the bucket is no call of ours.
@@ -113,10 +113,6 @@ async fn each_role_allows_what_its_function_calls() {
         granted.extend(granted_besides(&template, name));
         let mut needed: BTreeSet<String> =
             calls[name].iter().flat_map(|call| actions(call)).map(|action| (*action).to_owned()).collect();
-        if scope == Scope::Pull {
-            // A presigned URL may do what its signer may.
-            needed.insert("s3:GetObject".to_owned());
-        }
         for (_, action, reason) in NEEDED_RARELY.iter().filter(|(function, ..)| *function == name) {
             assert!(needed.insert((*action).to_owned()), "{name} calls {action} after all: {reason}");
         }
@@ -127,6 +123,44 @@ async fn each_role_allows_what_its_function_calls() {
         }
     }
     assert!(different.is_empty(), "{}", different.join("\n"));
+}
+
+/// The jobs function calls what its events make it call, and its role allows
+/// that. Its calls for a tenant are made with sessions of the tenant role, which
+/// the embedded services check; what is left is its own.
+#[tokio::test]
+async fn the_role_of_the_jobs_allows_what_they_call() {
+    let jobs = crate::jobs::Scene::new().await;
+    jobs.registry.counts.take();
+    let own = jobs.do_everything().await;
+    let template = template();
+    let mut granted: BTreeSet<String> =
+        own_statements(&template, "JobsFunction").iter().flat_map(|statement| texts(&statement["Action"])).collect();
+    granted.extend(granted_besides(&template, "JobsFunction"));
+    let needed: BTreeSet<String> =
+        own.iter().flat_map(|call| actions(call)).map(|action| (*action).to_owned()).collect();
+    assert_eq!(granted, needed, "it calls {own:?}");
+}
+
+/// A filter that lets the wrong lines through, or none, would leave the times of
+/// pulls alone without a word.
+#[test]
+fn the_logs_of_pulls_lead_to_the_jobs() {
+    let template = template();
+    let properties = &template["Resources"]["JobsFunction"]["Properties"];
+    let mut groups = BTreeSet::new();
+    for event in properties["Events"].as_hash().unwrap().values() {
+        if event["Type"].as_str() == Some("CloudWatchLogs") {
+            let pattern = event["Properties"]["FilterPattern"].as_str().unwrap();
+            assert_eq!(pattern, format!("{{ $.target = \"{}\" }}", ironwharf_registry::PULL_LOG_TARGET));
+            groups.insert(event["Properties"]["LogGroupName"].as_str().unwrap());
+        }
+    }
+    assert_eq!(groups, BTreeSet::from(["ApiLogs", "PullLogs"]));
+    let timeout = properties["Timeout"].as_i64().unwrap();
+    assert_eq!(u64::try_from(timeout).unwrap(), 3 * ironwharf_function::jobs::RESERVE.as_secs());
+    let input = properties["Events"]["Work"]["Properties"]["Input"].as_str().unwrap();
+    assert_eq!(input, crate::jobs::SCHEDULED);
 }
 
 /// What policies of their own add to the role of a function.
@@ -153,7 +187,7 @@ fn the_tenant_roles_reach_items_and_objects_of_their_tenant_only() {
             "TenantWriteRole",
             "tenant-roles/write.json",
             include_str!("../../../../infra/tenant-roles/write.json"),
-            &["PushFunction", "ApiFunction", "Ingress"],
+            &["PushFunction", "ApiFunction", "Ingress", "JobsFunction"],
         ),
     ] {
         let properties = &template["Resources"][role]["Properties"];
@@ -233,7 +267,9 @@ fn actions(call: &str) -> &'static [&'static str] {
     }
 }
 
-/// Sends requests of every kind; the calls each function makes.
+/// Sends requests of every kind; the calls each function makes with the
+/// credentials of its role. Those for a tenant are made with sessions of the
+/// tenant roles, whose policies the embedded services enforce.
 #[expect(clippy::too_many_lines, reason = "a list of requests, each of which needs what those before it made")]
 async fn exercise() -> BTreeMap<&'static str, BTreeSet<String>> {
     let registry = Registry::new().await;
@@ -242,7 +278,7 @@ async fn exercise() -> BTreeMap<&'static str, BTreeSet<String>> {
         let answer = registry.send(Gateway::AlbMultiValue, &request).await;
         assert_eq!(answer.status, status, "{} {}: {}", request.method, request.path, answer.json);
         let (_, name) = FUNCTIONS.into_iter().find(|(scope, _)| *scope == request.owner()).unwrap();
-        calls.get_mut(name).unwrap().extend(registry.counts.take().into_keys());
+        calls.get_mut(name).unwrap().extend(registry.counts.take_own().into_keys());
         answer
     };
     let api = |operation: &str, input: Value| Request::api(operation, &input);
@@ -497,7 +533,7 @@ fn every_variable_is_set() {
             })
         };
         // Lambda itself sets the Region.
-        let settings = ironwharf_function::settings::Settings::read(scope, |name| {
+        let settings = ironwharf_function::settings::Settings::read(scope.verifies_signatures(), |name| {
             if name == "AWS_REGION" { Some(REGION.to_owned()) } else { variable(name) }
         });
         let settings = settings.unwrap_or_else(|sentence| panic!("{name}: {sentence}"));
