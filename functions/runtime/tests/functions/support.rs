@@ -161,6 +161,27 @@ impl Request {
             .signed()
     }
 
+    /// A request of the operator's API or of CloudTrail's, by its target.
+    pub(crate) fn json(service: &str, target: &str, input: &Value) -> Self {
+        Self::new("POST", "/")
+            .header("content-type", "application/x-amz-json-1.1")
+            .header("x-amz-target", target)
+            .body(input.to_string())
+            .signed_for(service)
+    }
+
+    /// A request of IAM's or STS's API.
+    pub(crate) fn query(service: &str, action: &str, fields: &[(&str, &str)]) -> Self {
+        let version = if service == "iam" { "2010-05-08" } else { "2011-06-15" };
+        let encode =
+            |text: &str| percent_encoding::utf8_percent_encode(text, percent_encoding::NON_ALPHANUMERIC).to_string();
+        let fields: String = fields.iter().map(|(name, value)| format!("&{name}={}", encode(value))).collect();
+        Self::new("POST", "/")
+            .header("content-type", "application/x-www-form-urlencoded")
+            .body(format!("Action={action}&Version={version}{fields}"))
+            .signed_for(service)
+    }
+
     /// The function it is for.
     pub(crate) fn owner(&self) -> Scope {
         let method = Method::from_bytes(self.method.as_bytes()).unwrap();
@@ -182,14 +203,18 @@ impl Request {
         headers
     }
 
-    pub(crate) fn signed(mut self) -> Self {
+    pub(crate) fn signed(self) -> Self {
+        self.signed_for("ecr")
+    }
+
+    fn signed_for(mut self, service: &str) -> Self {
         let headers = self.header_map();
         let signer = Signer {
             access_key_id: ACCESS_KEY_ID,
             secret: SECRET,
             session_token: None,
             region: REGION,
-            service: "ecr",
+            service,
             now: OffsetDateTime::now_utc(),
         };
         let request = sigv4::Request {

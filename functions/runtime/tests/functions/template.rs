@@ -20,8 +20,10 @@ const FUNCTIONS: [(Scope, &str); 4] = [
 ];
 
 /// What a role has although no request of [`exercise`] needs it.
-const NEEDED_RARELY: [(&str, &str, &str); 1] =
-    [("PushFunction", "kms:GenerateDataKey", "the first upload after midnight makes the sealing key of the day")];
+const NEEDED_RARELY: [(&str, &str, &str); 2] = [
+    ("PushFunction", "kms:GenerateDataKey", "the first upload after midnight makes the sealing key of the day"),
+    ("ApiFunction", "kms:ScheduleKeyDeletion", "of two managed keys that are made at once one is thrown away"),
+];
 
 fn template() -> Yaml {
     YamlLoader::load_from_str(include_str!("../../../../infra/template.yaml")).unwrap().remove(0)
@@ -131,7 +133,7 @@ async fn each_role_allows_what_its_function_calls() {
 #[tokio::test]
 async fn the_role_of_the_jobs_allows_what_they_call() {
     let jobs = crate::jobs::Scene::new().await;
-    jobs.registry.counts.take();
+    drop(jobs.registry.counts.take());
     let own = jobs.do_everything().await;
     let template = template();
     let mut granted: BTreeSet<String> =
@@ -262,6 +264,15 @@ fn actions(call: &str) -> &'static [&'static str] {
         "S3 GetObject" => &["s3:GetObject"],
         "KMS Decrypt" => &["kms:Decrypt"],
         "KMS GenerateDataKey" => &["kms:GenerateDataKey"],
+        "KMS CreateAlias" => &["kms:CreateAlias"],
+        // With the tag of the tenant.
+        "KMS CreateKey" => &["kms:CreateKey", "kms:TagResource"],
+        "KMS DescribeKey" => &["kms:DescribeKey"],
+        "KMS DisableKey" => &["kms:DisableKey"],
+        "KMS EnableKey" => &["kms:EnableKey"],
+        "KMS ListAliases" => &["kms:ListAliases"],
+        "KMS ListKeys" => &["kms:ListKeys"],
+        "KMS ListResourceTags" => &["kms:ListResourceTags"],
         "STS AssumeRole" => &["sts:AssumeRole", "sts:TagSession"],
         other => panic!("no role has an action for {other}"),
     }
@@ -343,6 +354,10 @@ async fn exercise() -> BTreeMap<&'static str, BTreeSet<String>> {
     for target in ["/v2/", "/v2/_catalog", "/v2/one/tags/list?n=1"] {
         send(oci("GET", target), 200).await;
     }
+    // A refusal is an event. The pull function has not yet seen the policy of "two".
+    let deny = json!({ "Statement": { "Effect": "Deny", "Principal": "*", "Action": "ecr:ListImages" } }).to_string();
+    send(api("SetRepositoryPolicy", json!({ "repositoryName": "two", "policyText": deny })), 200).await;
+    send(oci("GET", "/v2/two/tags/list"), 403).await;
     send(oci("DELETE", "/v2/one/manifests/small"), 202).await;
     send(oci("DELETE", &format!("/v2/one/manifests/{}", digest(manifest("s").as_bytes()))), 202).await;
     send(oci("DELETE", &format!("/v2/two/blobs/{}", digest(&config))), 202).await;
@@ -387,7 +402,86 @@ async fn exercise() -> BTreeMap<&'static str, BTreeSet<String>> {
     ] {
         send(api(operation, input), 200).await;
     }
+    for request in of_identities().into_iter().chain(of_the_operator()) {
+        send(request, 200).await;
+    }
+
+    // Keys: the managed one, one of the operator's, and by a push.
+    for key in [json!({ "encryptionType": "KMS" }), json!({ "encryptionType": "KMS", "kmsKey": "alias/team" })] {
+        let name = format!("kms/{}", key.as_object().unwrap().len());
+        send(api("CreateRepository", json!({ "repositoryName": name, "encryptionConfiguration": key })), 200).await;
+    }
+    let template = json!({
+        "prefix": "pushed",
+        "appliedFor": ["CREATE_ON_PUSH"],
+        "encryptionConfiguration": { "encryptionType": "KMS" },
+        "resourceTags": [{ "Key": "made", "Value": "by a push" }],
+    });
+    send(api("CreateRepositoryCreationTemplate", template), 200).await;
+    send(oci("POST", "/v2/pushed/app/blobs/uploads/"), 202).await;
     calls
+}
+
+/// Requests about users and roles, in their order.
+fn of_identities() -> Vec<Request> {
+    let document = |statement: Value| json!({ "Version": "2012-10-17", "Statement": statement }).to_string();
+    let allow = document(json!({ "Effect": "Allow", "Action": "ecr:*", "Resource": "*" }));
+    let trust =
+        document(json!({ "Effect": "Allow", "Principal": { "AWS": "123456789012" }, "Action": "sts:AssumeRole" }));
+    let iam = |action: &str, fields: &[(&str, &str)]| Request::query("iam", action, fields);
+    let sts = |action: &str, fields: &[(&str, &str)]| Request::query("sts", action, fields);
+    let (user, group, role) = (("UserName", "ada"), ("GroupName", "crew"), ("RoleName", "ci"));
+    let (policy, text) = (("PolicyName", "all"), ("PolicyDocument", allow.as_str()));
+    let arn = ("PolicyArn", "arn:aws:iam::123456789012:policy/all");
+    vec![
+        iam("CreateUser", &[user]),
+        iam("CreateAccessKey", &[user]),
+        iam("PutUserPolicy", &[user, policy, text]),
+        iam("CreatePolicy", &[policy, text]),
+        iam("AttachUserPolicy", &[user, arn]),
+        iam("CreateGroup", &[group]),
+        iam("AddUserToGroup", &[user, group]),
+        iam("CreateRole", &[role, ("AssumeRolePolicyDocument", &trust)]),
+        iam("ListUsers", &[]),
+        iam("ListEntitiesForPolicy", &[arn]),
+        iam("GetAccountSummary", &[]),
+        iam("GetAccountAuthorizationDetails", &[]),
+        iam(
+            "SimulatePrincipalPolicy",
+            &[("PolicySourceArn", "arn:aws:iam::123456789012:user/ada"), ("ActionNames.member.1", "ecr:PutImage")],
+        ),
+        sts("GetCallerIdentity", &[]),
+        sts("GetSessionToken", &[]),
+        iam("RemoveUserFromGroup", &[user, group]),
+        iam("DetachUserPolicy", &[user, arn]),
+        iam("DeletePolicy", &[arn]),
+        iam("DeleteUserPolicy", &[user, policy]),
+        iam("DeleteGroup", &[group]),
+        iam("DeleteRole", &[role]),
+    ]
+}
+
+/// Requests of the operator, in their order.
+fn of_the_operator() -> Vec<Request> {
+    let call =
+        |operation: &str, input: Value| Request::json("ironwharf", &format!("Ironwharf_20261101.{operation}"), &input);
+    let (tenant, own) = (json!({ "accountId": "111111111111" }), json!({ "accountId": "123456789012" }));
+    let key = json!({ "accountId": "123456789012", "keyId": "alias/team" });
+    let events = "com.amazonaws.cloudtrail.v20131101.CloudTrail_20131101.LookupEvents";
+    vec![
+        call("CreateAccount", json!({ "accountId": "111111111111", "accountName": "team" })),
+        call("ListAccounts", json!({})),
+        call("CreateRootAccessKey", tenant.clone()),
+        call("RevokeSessions", tenant.clone()),
+        call("SuspendAccount", tenant.clone()),
+        call("DeleteAccount", tenant),
+        call("CreateKey", json!({ "accountId": "123456789012", "alias": "team" })),
+        call("ListKeys", own.clone()),
+        call("DisableKey", key.clone()),
+        call("EnableKey", key),
+        call("LookupEvents", own),
+        Request::json("cloudtrail", events, &json!({})),
+    ]
 }
 
 /// A rule of the load balancer: the requests it matches, and whose they are.
