@@ -175,10 +175,13 @@ impl Request {
         let version = if service == "iam" { "2010-05-08" } else { "2011-06-15" };
         let encode =
             |text: &str| percent_encoding::utf8_percent_encode(text, percent_encoding::NON_ALPHANUMERIC).to_string();
-        let fields: String = fields.iter().map(|(name, value)| format!("&{name}={}", encode(value))).collect();
+        let mut body = format!("Action={action}&Version={version}");
+        for (name, value) in fields {
+            body.extend(["&", name, "="].into_iter().chain(encode(value)));
+        }
         Self::new("POST", "/")
             .header("content-type", "application/x-www-form-urlencoded")
-            .body(format!("Action={action}&Version={version}{fields}"))
+            .body(body)
             .signed_for(service)
     }
 
