@@ -96,26 +96,29 @@ async fn whoever_takes_over_a_name_takes_over_no_rights() {
     let listed = async |client: &Client| {
         client.api("ListImages", json!({ "registryId": A, "repositoryName": "app" })).await.status == 200
     };
-    // Nobody who is not there can be meant.
-    let refused = set(&text(&[&arn])).await;
+    // Nobody who is not there can be meant. Of another account nobody learns that,
+    // and who comes later is not meant.
+    let own = format!("arn:aws:iam::{A}:user/nobody");
+    let refused = set(&text(&[&own])).await;
     refused.expect_aws_error_code("InvalidParameterException");
-    assert!(refused.text().contains(&format!("Principal not found: there is no '{arn}'")), "{refused:?}");
+    assert!(refused.text().contains(&format!("Principal not found: there is no '{own}'")), "{refused:?}");
+    set(&text(&[&arn])).await.expect_status(200);
     let user = b.new_user("ada", Some(&list)).await;
     let role = new_role(&b, "puller", &trust(B), &list).await;
     let assuming = b.new_user("eve", Some(&allow(&["sts:AssumeRole"], "*"))).await;
+    assert!(!listed(&user).await, "there was nobody of this name");
     set(&text(&[&arn, &role_arn])).await.expect_status(200);
     assert!(listed(&user).await && listed(&assuming.assume(&role, &[]).await).await);
 
     let keys = b.iam_ok("ListAccessKeys", &[("UserName", "ada")]).await.element("AccessKeyId");
     b.iam_ok("DeleteAccessKey", &[("UserName", "ada"), ("AccessKeyId", &keys)]).await;
     b.iam_ok("DeleteUserPolicy", &[("UserName", "ada"), ("PolicyName", "p")]).await;
-    let id = b.iam_ok("GetUser", &[("UserName", "ada")]).await.element("UserId");
     b.iam_ok("DeleteUser", &[("UserName", "ada")]).await;
     b.iam_ok("DeleteRolePolicy", &[("RoleName", "puller"), ("PolicyName", "p")]).await;
     b.iam_ok("DeleteRole", &[("RoleName", "puller")]).await;
     let shown = a.api_ok("GetRepositoryPolicy", json!({ "repositoryName": "app" })).await;
     let shown = shown["policyText"].as_str().expect("a policy").to_owned();
-    assert!(shown.contains(&id) && !shown.contains(&arn), "{shown}");
+    assert!(shown.contains(&arn), "who is gone in another account is not told: {shown}");
 
     let user = b.new_user("ada", Some(&list)).await;
     let role = new_role(&b, "puller", &trust(B), &list).await;
@@ -123,6 +126,81 @@ async fn whoever_takes_over_a_name_takes_over_no_rights() {
     assert!(!listed(&user).await && !listed(&session).await, "they only have the names");
     set(&text(&[&arn, &role_arn])).await.expect_status(200);
     assert!(listed(&user).await && listed(&session).await, "now they are meant");
+    registry.stop().await;
+}
+
+/// Who is denied stays denied under another name, and is shown by the own id.
+#[tokio::test]
+async fn a_denial_follows_whoever_is_renamed() {
+    let registry = Registry::start().await;
+    let a = registry.client().new_account(A).await;
+    a.push_image("app", "latest", &Image::new("a")).await;
+    let user = a.new_user("mal", Some(&allow(&["ecr:*", "sts:*"], "*"))).await;
+    let id = a.iam_ok("GetUser", &[("UserName", "mal")]).await.element("UserId");
+    let named = json!({ "AWS": format!("arn:aws:iam::{A}:user/mal") });
+    let policy = json!({
+        "Version": "2012-10-17",
+        "Statement": { "Effect": "Deny", "Principal": named, "Action": "ecr:*" },
+    });
+    a.api_ok("SetRepositoryPolicy", json!({ "repositoryName": "app", "policyText": policy.to_string() })).await;
+    let trusting = json!({
+        "Version": "2012-10-17",
+        "Statement": [
+            { "Effect": "Allow", "Principal": { "AWS": A }, "Action": "sts:AssumeRole" },
+            { "Effect": "Deny", "Principal": named, "Action": "sts:AssumeRole" },
+        ],
+    });
+    let role = new_role(&a, "closed", &trusting, &allow(&["ecr:*"], "*")).await;
+    let template = json!({ "prefix": "t", "appliedFor": ["CREATE_ON_PUSH"], "repositoryPolicy": policy.to_string() });
+    a.api_ok("CreateRepositoryCreationTemplate", template).await;
+    for change in [None, Some(("NewPath", "/deep/")), Some(("NewUserName", "good"))] {
+        if let Some(change) = change {
+            a.iam_ok("UpdateUser", &[("UserName", "mal"), change]).await;
+        }
+        assert!(!may_list(&user).await, "{change:?}");
+        let refused = user.try_assume(&role, &[]).await;
+        refused.expect_query_error(403, "AccessDenied");
+        assert!(refused.text().contains("explicit deny"), "{change:?}: {refused:?}");
+    }
+    let shown = a.api_ok("GetRepositoryPolicy", json!({ "repositoryName": "app" })).await;
+    let templates = a.api_ok("DescribeRepositoryCreationTemplates", json!({ "prefixes": ["t"] })).await;
+    let in_template = &templates["repositoryCreationTemplates"][0]["repositoryPolicy"];
+    for text in [&shown["policyText"], in_template] {
+        let text = text.as_str().expect("a policy");
+        assert!(text.contains(&id) && !text.contains("user/mal"), "{text}");
+    }
+    registry.stop().await;
+}
+
+/// An account that is made again under the same number is granted nothing that the
+/// first one was.
+#[tokio::test]
+async fn a_grant_to_an_account_ends_with_it() {
+    let registry = Registry::start().await;
+    let operator = registry.client();
+    let a = operator.new_account(A).await;
+    a.push_image("app", "latest", &Image::new("of a")).await;
+    let statement = json!({ "Effect": "Allow", "Principal": { "AWS": B }, "Action": "ecr:*" });
+    let policy = json!({ "Version": "2012-10-17", "Statement": statement }).to_string();
+    let set = async || {
+        a.api_ok("SetRepositoryPolicy", json!({ "repositoryName": "app", "policyText": policy })).await;
+    };
+    let listed = async |client: &Client| {
+        client.api("ListImages", json!({ "registryId": A, "repositoryName": "app" })).await.status == 200
+    };
+    // One that is not there yet goes by its number.
+    set().await;
+    let b = operator.new_account(B).await;
+    assert!(listed(&b).await);
+    set().await;
+    assert!(listed(&b).await);
+    for operation in ["SuspendAccount", "DeleteAccount"] {
+        operator.operator(operation, json!({ "accountId": B })).await.expect_status(200);
+    }
+    let b = operator.new_account(B).await;
+    assert!(!listed(&b).await, "it only has the number");
+    set().await;
+    assert!(listed(&b).await, "now it is meant");
     registry.stop().await;
 }
 

@@ -212,8 +212,10 @@ async fn unusual_requests_are_answered() {
             format!("GET /v2/ HTTP/1.1\r\nHOST: {host}\r\n{close}AUTHORIZATION: {authorization}\r\n\r\n"),
             200,
         ),
-        ("no host", format!("GET /v2/ HTTP/1.1\r\n{close}authorization: {authorization}\r\n\r\n"), 200),
-        ("a host that is none", format!("GET /v2/ HTTP/1.1\r\nhost: \"><script>\r\n{close}\r\n"), 401),
+        ("no host", format!("GET /v2/ HTTP/1.1\r\n{close}authorization: {authorization}\r\n\r\n"), 400),
+        ("no host before there were any", format!("GET /v2/ HTTP/1.0\r\nauthorization: {authorization}\r\n\r\n"), 200),
+        ("a host that is none", format!("GET /v2/ HTTP/1.1\r\nhost: \"><script>\r\n{close}\r\n"), 400),
+        ("two hosts", format!("GET /v2/ HTTP/1.1\r\nhost: {host}\r\nhost: {host}\r\n{close}\r\n"), 400),
         ("a fragment", format!("GET /v2/app/blobs/{digest}#x HTTP/1.1\r\nhost: {host}\r\n{close}\r\n"), 401),
         ("a star", format!("OPTIONS * HTTP/1.1\r\nhost: {host}\r\n{close}\r\n"), 404),
         (

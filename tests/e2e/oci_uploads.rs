@@ -350,6 +350,23 @@ async fn an_upload_is_cancelled_under_its_writer() {
     drop(release);
     first.await.expect("the first request").expect_oci_error(404, "BLOB_UPLOAD_UNKNOWN");
     client.oci("DELETE", &path).send().await.expect_oci_error(404, "BLOB_UPLOAD_UNKNOWN");
+
+    // The same of one that would have been all in its last request.
+    let path = client.start_upload("app").await;
+    let whole = bytes_of(24 * MIB, 79);
+    let (body, is_taken, release) = stalled(&whole);
+    let finish = format!("{path}?digest={}", digest_of(&whole));
+    let last = tokio::spawn({
+        let client = std::sync::Arc::clone(&client);
+        async move { client.oci("PUT", &finish).stream(http_body_util::StreamBody::new(body)).send().await }
+    });
+    is_taken.await.expect("the server reads the body");
+    let cancelled = futures::future::join_all((0..6).map(|_| client.oci("DELETE", &path).send())).await;
+    let statuses: Vec<u16> = cancelled.iter().map(|reply| reply.status.as_u16()).collect();
+    assert_eq!(statuses.iter().filter(|status| **status == 204).count(), 1, "{statuses:?}");
+    assert!(statuses.iter().all(|status| [204, 404].contains(status)), "{statuses:?}");
+    drop(release);
+    last.await.expect("the last request").expect_oci_error(404, "BLOB_UPLOAD_UNKNOWN");
     registry.stop().await;
 }
 

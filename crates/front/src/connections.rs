@@ -2,14 +2,20 @@
 //!
 //! Invariant: a connection keeps its [`Place`] for as long as it is open.
 
-use std::sync::Arc;
+use std::pin::Pin;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::task::{Context, Poll};
 use std::time::Duration;
+
+use http_body::{Frame, SizeHint};
 
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
 use tokio::time::{Instant, sleep, sleep_until};
 
-/// How long a connection may be silent while others wait for a place.
+/// How long a connection may be without a request while others wait for a place,
+/// or while the server stops.
 const PATIENCE: Duration = Duration::from_secs(1);
 
 /// The limit of a process whose limit is not known.
@@ -36,8 +42,95 @@ pub(crate) struct Connections {
 #[derive(Debug)]
 pub(crate) struct Place {
     _permit: OwnedSemaphorePermit,
-    since: Instant,
     wanted: Arc<Notify>,
+    activity: Activity,
+}
+
+/// What is going on on a connection.
+#[derive(Clone, Debug)]
+pub(crate) struct Activity(Arc<State>);
+
+#[derive(Debug)]
+struct State {
+    /// How many requests wait for their answers.
+    requests: AtomicUsize,
+    /// When there was the last one.
+    last: Mutex<Instant>,
+}
+
+/// A request that waits for its answer, or for the end of it.
+#[derive(Debug)]
+pub(crate) struct Busy(Activity);
+
+/// The body of an answer, which keeps its connection busy until it is sent.
+#[derive(Debug)]
+pub(crate) struct Sent<B> {
+    body: B,
+    _busy: Busy,
+}
+
+impl<B> Sent<B> {
+    pub(crate) const fn new(body: B, busy: Busy) -> Self {
+        Self { body, _busy: busy }
+    }
+}
+
+impl<B: http_body::Body + Unpin> http_body::Body for Sent<B> {
+    type Data = B::Data;
+    type Error = B::Error;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Self::Data>, Self::Error>>> {
+        Pin::new(&mut self.body).poll_frame(context)
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
+    }
+}
+
+impl Activity {
+    fn new() -> Self {
+        Self(Arc::new(State { requests: AtomicUsize::new(0), last: Mutex::new(Instant::now()) }))
+    }
+
+    /// Says that a request waits, until the value is dropped.
+    pub(crate) fn request(&self) -> Busy {
+        self.0.requests.fetch_add(1, Ordering::AcqRel);
+        Busy(self.clone())
+    }
+
+    /// Until when the connection may be as it is; `None` while a request waits.
+    fn patient_until(&self) -> Option<Instant> {
+        let last = *self.0.last.lock().unwrap_or_else(PoisonError::into_inner);
+        (self.0.requests.load(Ordering::Acquire) == 0).then_some(last + PATIENCE)
+    }
+
+    fn is_idle(&self) -> bool {
+        self.patient_until().is_some_and(|until| until <= Instant::now())
+    }
+
+    /// Done when no request has waited for a moment.
+    pub(crate) async fn is_over(&self) {
+        while !self.is_idle() {
+            let next = self.patient_until().unwrap_or_else(|| Instant::now() + PATIENCE);
+            sleep_until(next).await;
+        }
+    }
+}
+
+impl Drop for Busy {
+    fn drop(&mut self) {
+        let Activity(state) = &self.0;
+        *state.last.lock().unwrap_or_else(PoisonError::into_inner) = Instant::now();
+        state.requests.fetch_sub(1, Ordering::AcqRel);
+    }
 }
 
 impl Connections {
@@ -61,7 +154,7 @@ impl Connections {
             tokio::select! {
                 biased;
                 permit = &mut acquired => match permit {
-                    Ok(permit) => return Place { _permit: permit, since: Instant::now(), wanted: Arc::clone(&self.wanted) },
+                    Ok(permit) => return Place { _permit: permit, wanted: Arc::clone(&self.wanted), activity: Activity::new() },
                     // Nobody closes the semaphore.
                     Err(_) => std::future::pending().await,
                 },
@@ -77,11 +170,20 @@ impl Connections {
 }
 
 impl Place {
-    /// Done when somebody waits for the place of this connection, which has
-    /// been silent for long enough.
+    pub(crate) fn activity(&self) -> Activity {
+        self.activity.clone()
+    }
+
+    /// Done when somebody waits for the place of this connection, on which no
+    /// request has waited for a moment: it is silent, or half a request, or
+    /// between two.
     pub(crate) async fn is_wanted(&self) {
-        sleep_until(self.since + PATIENCE).await;
-        self.wanted.notified().await;
+        loop {
+            self.wanted.notified().await;
+            if self.activity.is_idle() {
+                return;
+            }
+        }
     }
 }
 
@@ -90,18 +192,31 @@ mod tests {
     use super::*;
 
     #[tokio::test(start_paused = true)]
-    async fn silent_connections_make_room() {
+    async fn connections_without_a_request_make_room() {
         let connections = Connections::new(2);
-        let (busy, silent) = (connections.place().await, connections.place().await);
-        let silent = tokio::spawn(async move { silent.is_wanted().await });
-        // Whoever waits gets the silent one's place, and the busy one keeps its own.
-        let third = connections.place().await;
-        silent.await.unwrap();
+        let (busy, idle) = (connections.place().await, connections.place().await);
+        let request = busy.activity().request();
+        let idle = tokio::spawn(async move { idle.is_wanted().await });
+        // Whoever waits gets the idle one's place.
+        let _third = connections.place().await;
+        idle.await.unwrap();
+        let wanted = tokio::spawn(async move { busy.is_wanted().await });
         let waiting = tokio::time::timeout(Duration::from_hours(1), connections.place());
-        assert!(waiting.await.is_err(), "nobody is silent any more");
-        drop(third);
+        assert!(waiting.await.is_err(), "the busy one keeps its own");
+        drop(request);
         let _fourth = connections.place().await;
-        drop(busy);
-        let _fifth = connections.place().await;
+        wanted.await.unwrap();
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_connection_is_over_a_moment_after_its_last_request() {
+        let activity = Activity::new();
+        let request = activity.request();
+        let still = tokio::time::timeout(Duration::from_hours(1), activity.is_over()).await;
+        assert!(still.is_err(), "a request waits");
+        drop(request);
+        let since = Instant::now();
+        activity.is_over().await;
+        assert_eq!(since.elapsed().as_secs(), PATIENCE.as_secs());
     }
 }

@@ -6,7 +6,8 @@
 //! - Every request runs in a task of its own, so a client that goes away leaves
 //!   no upload half-held, and a fault in one request is that request's alone.
 //! - No request that was accepted is cut off by a stop within [`GRACE`].
-//! - Connections that are open and silent do not keep others out.
+//! - Connections that are open and ask for nothing do not keep others out, and
+//!   do not hold a stop up.
 
 mod connections;
 
@@ -15,7 +16,9 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
-use http::{Request, Response, StatusCode};
+use http::header::HOST;
+use http::uri::Authority;
+use http::{Request, Response, StatusCode, Version};
 use hyper::body::Incoming;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto;
@@ -25,7 +28,7 @@ use tokio::io::AsyncWriteExt as _;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 
-use crate::connections::Connections;
+use crate::connections::{Activity, Connections, Sent};
 
 /// How long requests in flight may take after a signal to stop.
 pub const GRACE: Duration = Duration::from_mins(1);
@@ -52,6 +55,7 @@ pub trait Handler: Clone + Send + Sync + 'static {
 struct Connection<H> {
     handler: H,
     client: ClientAddress,
+    activity: Activity,
 }
 
 /// Serves plain HTTP/1.1 and HTTP/2 until `stop` is done; then finishes the
@@ -90,20 +94,28 @@ pub async fn serve(listener: TcpListener, handler: impl Handler, stop: impl Futu
                 continue;
             }
         };
-        let connection = Connection { handler: handler.clone(), client };
+        let connection = Connection { handler: handler.clone(), client, activity: place.activity() };
         let (http, watcher) = (Arc::clone(&http), graceful.watcher());
         let mut stopped = stopped.clone();
         tokio::spawn(async move {
-            // A connection that has not said anything is nothing to wait for.
-            let stream = tokio::select! {
-                stream = plain(stream) => stream,
-                () = place.is_wanted() => None,
-                _ = stopped.changed() => None,
+            let activity = place.activity();
+            let serve = async {
+                let Some(stream) = plain(stream).await else { return };
+                let connection = http.serve_connection(TokioIo::new(stream), connection).into_owned();
+                if let Err(error) = watcher.watch(connection).await {
+                    tracing::debug!(error, "a connection ended");
+                }
             };
-            let Some(stream) = stream else { return };
-            let connection = http.serve_connection(TokioIo::new(stream), connection).into_owned();
-            if let Err(error) = watcher.watch(connection).await {
-                tracing::debug!(error, "a connection ended");
+            // A connection without a request is nothing to wait for.
+            let superfluous = async {
+                tokio::select! {
+                    () = place.is_wanted() => {}
+                    _ = stopped.changed() => activity.is_over().await,
+                }
+            };
+            tokio::select! {
+                () = serve => {}
+                () = superfluous => {}
             }
         });
     }
@@ -133,20 +145,42 @@ async fn plain(mut stream: TcpStream) -> Option<TcpStream> {
 }
 
 impl<H: Handler> hyper::service::Service<Request<Incoming>> for Connection<H> {
-    type Response = Response<Body>;
+    type Response = Response<Sent<Body>>;
     type Error = Infallible;
-    type Future = Pin<Box<dyn Future<Output = Result<Response<Body>, Infallible>> + Send>>;
+    type Future = Pin<Box<dyn Future<Output = Result<Response<Sent<Body>>, Infallible>> + Send>>;
 
     fn call(&self, mut request: Request<Incoming>) -> Self::Future {
+        let busy = self.activity.request();
+        if let Err(sentence) = check_host(&request) {
+            let mut response = Response::new(body::full(format!("{sentence}\n")));
+            *response.status_mut() = StatusCode::BAD_REQUEST;
+            return Box::pin(std::future::ready(Ok(response.map(|body| Sent::new(body, busy)))));
+        }
         request.extensions_mut().insert(self.client);
         let task = tokio::spawn(self.handler.clone().answer(request));
         Box::pin(async move {
-            Ok(task.await.unwrap_or_else(|error| {
+            let response = task.await.unwrap_or_else(|error| {
                 tracing::error!(%error, "a request ended without an answer");
                 let mut response = Response::new(body::empty());
                 *response.status_mut() = StatusCode::INTERNAL_SERVER_ERROR;
                 response
-            }))
+            });
+            Ok(response.map(|body| Sent::new(body, busy)))
         })
+    }
+}
+
+/// Refuses a request whose host nobody can know (RFC 9112, section 3.2).
+fn check_host<B>(request: &Request<B>) -> Result<(), &'static str> {
+    let mut given = request.headers().get_all(HOST).iter();
+    match (given.next(), given.next()) {
+        (Some(_), Some(_)) => Err("The request has more than one Host header."),
+        (Some(host), None) if !host.is_empty() && Authority::try_from(host.as_bytes()).is_err() => {
+            Err("The Host header of the request is no host.")
+        }
+        (None, _) if request.version() == Version::HTTP_11 && request.uri().authority().is_none() => {
+            Err("The request has no Host header.")
+        }
+        _ => Ok(()),
     }
 }

@@ -123,6 +123,13 @@ pub fn load_or_create(data_dir: &Path) -> Result<RootKey, Sentence> {
 /// A sentence, if there is none: a command that asks a server makes no folder.
 pub fn load(data_dir: &Path) -> Result<RootKey, Sentence> {
     if std::env::var_os("IRONWHARF_ROOT_ACCESS_KEY_ID").is_none() && !data_dir.join(FILE).exists() {
+        if data_dir.join(ENDPOINT_FILE).exists() {
+            return Err(format!(
+                "the registry in '{}' was started with root credentials from its environment; set \
+                 IRONWHARF_ROOT_ACCESS_KEY_ID and IRONWHARF_ROOT_SECRET_ACCESS_KEY here too",
+                data_dir.display()
+            ));
+        }
         return Err(format!(
             "there is no registry in '{}'; start one with `ironwharf serve`, or name its folder with --data-dir",
             data_dir.display()

@@ -143,7 +143,8 @@ impl Server {
             if reason.contains("credential") {
                 return NO_CREDENTIALS.to_owned();
             }
-            format!("cannot open the storage of {}: {reason}", options.region)
+            let place = options.endpoint_url.as_ref().map(|url| format!(" at {url}")).unwrap_or_default();
+            format!("cannot open the storage of {}{place}: {reason}", options.region)
         })?;
         Ok(Self { listener, service: Service { app, embedded }, address })
     }

@@ -558,9 +558,6 @@ pub enum Error {
         /// Its name.
         action: String,
     },
-    /// Several `Host` headers (RFC 9112, section 3.2, asks for a 400).
-    #[error("The request has more than one Host header")]
-    AmbiguousHost,
     /// Nothing is served at this path.
     #[error("There is nothing at '{}'", quoted(.path))]
     RouteNotFound {

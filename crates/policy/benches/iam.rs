@@ -62,7 +62,12 @@ fn main() {
         let identity = [Attached { id: "policy", policy: &policy }];
         let policies = Policies { identity: &identity, ..Policies::default() };
         let request = Request {
-            requester: Requester::User { account: &account, arn: "arn:aws:iam::111122223333:user/ana", id: "" },
+            requester: Requester::User {
+                account: &account,
+                incarnation: "",
+                arn: "arn:aws:iam::111122223333:user/ana",
+                id: "",
+            },
             action: "ecr:PutImage",
             resource,
             resource_account: &account,

@@ -3,7 +3,9 @@
 use std::sync::Arc;
 use std::time::Instant;
 
-use http::header::{ALLOW, CACHE_CONTROL, CONTENT_RANGE, CONTENT_TYPE, HeaderName, HeaderValue, WWW_AUTHENTICATE};
+use http::header::{
+    ALLOW, CACHE_CONTROL, CONTENT_RANGE, CONTENT_TYPE, EXPECT, HeaderName, HeaderValue, WWW_AUTHENTICATE,
+};
 use http::{Method, Request, Response, StatusCode};
 use ironwharf_cloud::random;
 use ironwharf_model::{Error, Result};
@@ -137,10 +139,7 @@ impl App {
     async fn route(&self, request: Request<Body>, request_id: &str) -> Response<Body> {
         let (parts, mut body) = request.into_parts();
         let path = parts.uri.path();
-        let has_two_hosts = parts.headers.get_all(http::header::HOST).iter().count() > 1;
-        let (protocol, answer) = if has_two_hosts && path != "/" {
-            (Protocol::Oci, Err(Error::AmbiguousHost))
-        } else if path == "/v2" || path.starts_with("/v2/") {
+        let (protocol, answer) = if path == "/v2" || path.starts_with("/v2/") {
             (Protocol::Oci, Box::pin(oci::answer(self, &parts, &mut body)).await)
         } else if path == "/healthz" {
             (Protocol::Oci, health(&parts.method))
@@ -155,7 +154,10 @@ impl App {
         let mut response = match answer {
             Ok(response) => response,
             Err(error) => {
-                body::drain(&mut body).await;
+                // Who asks first whether to send it is told not to.
+                if !parts.headers.contains_key(EXPECT) {
+                    body::drain_behind(body);
+                }
                 self.error_response(protocol, &parts, &error, request_id)
             }
         };

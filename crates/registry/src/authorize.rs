@@ -222,8 +222,15 @@ impl Permit {
     /// Completes the audit trail once the call is done, with an error or without.
     pub(crate) async fn conclude(&self, error: Option<&Error>) {
         match (error, &self.audit) {
-            (None, Some(audit)) if audit.always() => audit.note(&self.caller.region.cloud.table).await,
-            (None, _) => {}
+            (None, Some(audit)) => {
+                if audit.always() {
+                    audit.note(&self.caller.region.cloud.table).await;
+                }
+                if *self.registry() != self.caller.principal.account {
+                    audit.note_for_caller(&self.caller).await;
+                }
+            }
+            (None, None) => {}
             // A call that only looks has got its answer.
             (Some(error), None) if audit::is_absence(error) => {}
             (Some(Error::AccessDenied { .. }), _) if self.refusal_noted.load(Ordering::Relaxed) => {}
@@ -406,11 +413,13 @@ pub(crate) fn decide_with(
 
 /// The caller as policies see it.
 pub(crate) fn requester<'a>(caller: &'a Caller, arn: &'a str, issuer: &'a str) -> Requester<'a> {
-    let account = &caller.principal.account;
+    let (account, incarnation) = (&caller.principal.account, caller.bearer.account_incarnation.as_str());
     match &caller.principal.kind {
-        PrincipalKind::Root => Requester::Root { account },
-        PrincipalKind::User { id, .. } => Requester::User { account, arn, id },
-        PrincipalKind::Session { id, .. } => Requester::Session { account, role_arn: issuer, session_arn: arn, id },
+        PrincipalKind::Root => Requester::Root { account, incarnation },
+        PrincipalKind::User { id, .. } => Requester::User { account, incarnation, arn, id },
+        PrincipalKind::Session { id, .. } => {
+            Requester::Session { account, incarnation, role_arn: issuer, session_arn: arn, id }
+        }
     }
 }
 

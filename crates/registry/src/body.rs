@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
+use futures::FutureExt as _;
 use http_body::Body as _;
 use http_body_util::combinators::UnsyncBoxBody;
 use http_body_util::{BodyExt as _, Empty, Full};
@@ -68,9 +69,17 @@ pub async fn next(body: &mut Body) -> Result<Option<Bytes>> {
     Ok(None)
 }
 
-/// Reads and drops what is left of a body, for a while.
-pub async fn drain(body: &mut Body) {
-    let rest = async { while let Ok(Some(_)) = next(body).await {} };
-    // Whoever sends for longer than this is cut off.
-    let _ = tokio::time::timeout(DRAIN_TIME, rest).await;
+/// Reads and drops what is left of a body, for a while, while the answer is on its
+/// way. Of a body that is there as a whole, as in a function, nothing is left when
+/// this returns.
+pub fn drain_behind(mut body: Body) {
+    let rest = async move {
+        let rest = async { while let Ok(Some(_)) = next(&mut body).await {} };
+        // Whoever sends for longer than this is cut off.
+        let _ = tokio::time::timeout(DRAIN_TIME, rest).await;
+    };
+    let mut rest = Box::pin(rest);
+    if rest.as_mut().now_or_never().is_none() {
+        tokio::spawn(rest);
+    }
 }

@@ -39,6 +39,10 @@ const PARTS_IN_FLIGHT: usize = 2;
 /// The largest layer: ECR's 52,000 MiB.
 const MAX_LAYER_BYTES: u64 = 52_000 * 1024 * 1024;
 
+/// How often a cancellation is tried that collides with others. Of those one has
+/// succeeded each time.
+const CANCELLATIONS: usize = 20;
+
 /// An upload of one repository.
 pub(crate) struct Upload<'a> {
     permit: &'a Permit,
@@ -274,6 +278,7 @@ impl<'a> Upload<'a> {
             Some(record) if record.state == UploadState::Done && record.digest.as_deref() == Some(digest.as_str()) => {
                 Ok(Finished { digest: digest.clone(), size_bytes: None })
             }
+            Some(record) if record.state != UploadState::Open => Err(self.not_found()),
             _ => Err(self.busy()),
         }
     }
@@ -353,11 +358,18 @@ impl<'a> Upload<'a> {
     /// Ends the upload without a blob, also while another request writes to it.
     pub(crate) async fn cancel(&self) -> Result<()> {
         let table = self.permit.table()?;
-        match table.take_upload_over(self.account(), self.id, self.permit.caller().now_s()).await? {
-            Acquired::Leased(LeasedUpload { record, lease }) => self.end_cancelled(&lease, &record).await,
-            Acquired::Busy => Err(self.busy()),
-            Acquired::Ended(_) => Err(self.not_found()),
+        for _ in 0..CANCELLATIONS {
+            match table.take_upload_over(self.account(), self.id, self.permit.caller().now_s()).await? {
+                Acquired::Leased(LeasedUpload { record, lease }) => match self.end_cancelled(&lease, &record).await {
+                    // Somebody else cancels it too, and took it over in between.
+                    Err(Error::UploadBusy { .. }) => {}
+                    ended => return ended,
+                },
+                Acquired::Busy => return Err(self.busy()),
+                Acquired::Ended(_) => return Err(self.not_found()),
+            }
         }
+        Err(self.busy())
     }
 
     async fn end_cancelled(&self, lease: &str, record: &UploadRecord) -> Result<()> {

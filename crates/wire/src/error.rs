@@ -168,7 +168,6 @@ pub fn codes(error: &Error) -> Codes {
         Error::InvalidAction { .. } => {
             codes("UnknownOperationException", "UNSUPPORTED", S::NOT_FOUND).with_query("InvalidAction", S::BAD_REQUEST)
         }
-        Error::AmbiguousHost => codes("UnknownOperationException", "UNSUPPORTED", S::BAD_REQUEST),
         Error::RouteNotFound { .. } => codes("UnknownOperationException", "UNSUPPORTED", S::NOT_FOUND),
         Error::MethodNotAllowed { .. } => codes("UnknownOperationException", "UNSUPPORTED", S::METHOD_NOT_ALLOWED),
 

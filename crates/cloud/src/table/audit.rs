@@ -73,6 +73,12 @@ impl PendingAudit {
         self.written.load(Ordering::Acquire)
     }
 
+    /// The event, if it is in the table.
+    #[must_use]
+    pub fn written(&self) -> Option<&AuditRecord> {
+        self.is_written().then_some(&self.record)
+    }
+
     pub(super) fn mark_written(&self) {
         self.written.store(true, Ordering::Release);
     }

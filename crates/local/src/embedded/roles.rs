@@ -122,8 +122,13 @@ impl Roles {
         };
         let role_arn = role_arn_in(self.partition, &self.account, session.mode);
         let session_arn = self.session_arn(session);
-        let requester =
-            Requester::Session { account: &self.account, role_arn: &role_arn, session_arn: &session_arn, id: "" };
+        let requester = Requester::Session {
+            account: &self.account,
+            incarnation: "",
+            role_arn: &role_arn,
+            session_arn: &session_arn,
+            id: "",
+        };
         let identity = [Attached { id: mode_name(session.mode), policy }];
         let policies = Policies { identity: &identity, ..Policies::default() };
         let mut context = Context::new();

@@ -19,7 +19,7 @@
 //! let mut context = Context::new();
 //! context.insert("aws:username", "ana");
 //! let request = Request {
-//!     requester: Requester::User { account: &account, arn: "arn:aws:iam::111122223333:user/ana", id: "AIDAANA" },
+//!     requester: Requester::User { account: &account, incarnation: "", arn: "arn:aws:iam::111122223333:user/ana", id: "AIDAANA" },
 //!     action: "ecr:PutImage",
 //!     resource: "arn:aws:ecr:eu-west-1:111122223333:repository/ana/web",
 //!     resource_account: &account,
@@ -65,6 +65,7 @@ pub use decide::{Attached, Policies, decide, decide_trust};
 pub use decision::{Decision, Effect, Matched, PolicyType, Reason};
 pub use malformed::MalformedPolicy;
 pub use policy::Policy;
+pub use principal::NOBODY;
 pub use requester::{Request, Requester};
 pub use span::{Position, Span};
 pub use statement::{Statement, StatementEffect};

@@ -6,7 +6,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use ironwharf_model::error::quoted;
-use ironwharf_model::strict_json;
+use ironwharf_model::{AccountId, strict_json};
 use serde_json::Value;
 
 use super::PolicyKind;
@@ -91,9 +91,19 @@ impl Policy {
         principals.flat_map(Principals::holders).collect()
     }
 
+    /// The accounts that statements name as principals.
+    #[must_use]
+    pub fn named_accounts(&self) -> BTreeSet<&AccountId> {
+        let principals = self.statements.iter().filter_map(|statement| statement.principals.as_ref());
+        principals.flat_map(Principals::accounts).collect()
+    }
+
     /// The policy about those who had the names in it when it was set: `ids` has
-    /// the unique ids of users and roles by their ARNs, and a session's role by
-    /// that of the session. A user that is made again under a name is another one.
+    /// the unique ids of users and roles by their ARNs, a session's role by
+    /// that of the session, and what tells an account from another of its id by
+    /// that id; [`super::NOBODY`] for a name that nobody had. What is not in `ids`
+    /// goes by its name. Who is made again under a name is another one, who is
+    /// renamed the same.
     /// (IAM User Guide: "Principal", on users and roles that are deleted.)
     #[must_use]
     pub fn bound(mut self, ids: &BTreeMap<String, String>) -> Self {

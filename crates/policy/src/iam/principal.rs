@@ -3,8 +3,8 @@
 //! Invariant: `*` stands alone: an ARN with a wildcard is refused, so a name is
 //! only ever compared as a whole.
 //! Invariant: `NotPrincipal` never grants: with `Allow` it is refused.
-//! Invariant: a name that is bound to a unique id is the name of that user or
-//! role, and not of whoever has the name later.
+//! Invariant: a name that is bound to a unique id means that user, role or account,
+//! whatever it is called now, and not whoever has the name later.
 
 use std::collections::BTreeMap;
 
@@ -17,6 +17,9 @@ use super::elements::{members, texts};
 use super::malformed::MalformedPolicy;
 use super::requester::Requester;
 use super::statement::StatementEffect;
+
+/// The unique id of nobody: of a name that nobody had when a policy was set.
+pub const NOBODY: &str = "";
 
 /// The principals that a statement is about.
 #[derive(Clone, Debug)]
@@ -33,7 +36,7 @@ enum Name {
     /// `{"AWS": "*"}`.
     EveryAws,
     /// An account, which stands for everybody in it.
-    Account(AccountId),
+    Account(AccountId, Meant),
     User(Holder),
     Role(Holder),
     Session(Holder),
@@ -47,13 +50,49 @@ enum Name {
 #[derive(Clone, Debug, PartialEq, Eq)]
 struct Holder {
     arn: String,
-    /// The unique id of the user or role that had the name, if that is known.
-    id: Option<String>,
+    meant: Meant,
+}
+
+/// Whom a name means.
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Meant {
+    /// Whoever has it.
+    ByName,
+    /// Who has this unique id.
+    Id(String),
+    /// Nobody had it when the policy was set. Whoever gets it later is granted
+    /// nothing by it, and is denied all the same.
+    Unknown,
+}
+
+impl Meant {
+    /// Whether who asks is meant, who may or may not have the name.
+    fn is(&self, has_name: bool, id: &str, effect: StatementEffect) -> bool {
+        match self {
+            Self::ByName => has_name,
+            Self::Id(bound) => bound == id,
+            Self::Unknown => has_name && effect == StatementEffect::Deny,
+        }
+    }
+
+    fn bound(id: Option<&String>) -> Self {
+        match id.map(String::as_str) {
+            None => Self::ByName,
+            Some(NOBODY) => Self::Unknown,
+            Some(id) => Self::Id(id.to_owned()),
+        }
+    }
 }
 
 impl Holder {
-    fn is(&self, arn: &str, id: &str) -> bool {
-        self.arn == arn && self.id.as_deref().is_none_or(|bound| bound == id)
+    /// Whether a user or role is meant, who may have been renamed.
+    fn is(&self, arn: &str, id: &str, effect: StatementEffect) -> bool {
+        self.meant.is(self.arn == arn, id, effect)
+    }
+
+    /// Whether a session is meant: of this role, and of this name.
+    fn is_session(&self, arn: &str, id: &str, effect: StatementEffect) -> bool {
+        self.arn == arn && self.is(arn, id, effect)
     }
 }
 
@@ -91,25 +130,22 @@ impl Principals {
     /// and everything the requester is part of, as the page on `NotPrincipal`
     /// tells to write it. What it leaves out is denied.
     fn exempt(&self, requester: &Requester<'_>) -> bool {
-        let named = |is_named: &dyn Fn(&Name) -> bool| self.names.iter().any(is_named);
-        let of_account = |account: &AccountId| named(&|name| matches!(name, Name::Account(named) if named == account));
+        // Being left out is as good as being granted.
+        let reached = |name: &Name| name.reaches(requester, StatementEffect::Allow);
+        let named =
+            |is_kind: &dyn Fn(&Name) -> bool| self.names.iter().any(|name| is_kind(name) && reached(name).is_some());
+        let of_account = named(&|name| matches!(name, Name::Account(..)));
         match *requester {
             Requester::Anonymous => false,
-            Requester::Root { account } => of_account(account),
-            Requester::User { account, arn, id } => {
-                named(&|name| matches!(name, Name::User(user) if user.is(arn, id))) && of_account(account)
+            Requester::Root { .. } => of_account,
+            Requester::User { .. } => of_account && named(&|name| matches!(name, Name::User(_))),
+            Requester::Session { .. } => {
+                of_account
+                    && named(&|name| matches!(name, Name::Session(_)))
+                    && named(&|name| matches!(name, Name::Role(_)))
             }
-            Requester::Session { account, role_arn, session_arn, id } => {
-                named(&|name| matches!(name, Name::Session(session) if session.is(session_arn, id)))
-                    && named(&|name| matches!(name, Name::Role(role) if role.is(role_arn, id)))
-                    && of_account(account)
-            }
-            Requester::Federated { provider } => {
-                named(&|name| matches!(name, Name::Federated(named) if named == provider))
-            }
-            Requester::Service { name: service } => {
-                named(&|name| matches!(name, Name::Service(named) if named == service))
-            }
+            Requester::Federated { .. } => named(&|name| matches!(name, Name::Federated(_))),
+            Requester::Service { .. } => named(&|name| matches!(name, Name::Service(_))),
         }
     }
 
@@ -121,11 +157,23 @@ impl Principals {
         })
     }
 
+    /// The accounts that the element names.
+    pub(super) fn accounts(&self) -> impl Iterator<Item = &AccountId> {
+        self.names.iter().filter_map(|name| match name {
+            Name::Account(account, _) => Some(account),
+            _ => None,
+        })
+    }
+
     /// Binds the names to the unique ids of those who have them.
     pub(super) fn bind(&mut self, ids: &BTreeMap<String, String>) {
         for name in &mut self.names {
-            if let Name::User(holder) | Name::Role(holder) | Name::Session(holder) = name {
-                holder.id = ids.get(&holder.arn).cloned();
+            match name {
+                Name::User(holder) | Name::Role(holder) | Name::Session(holder) => {
+                    holder.meant = Meant::bound(ids.get(&holder.arn));
+                }
+                Name::Account(account, meant) => *meant = Meant::bound(ids.get(account.as_str())),
+                _ => {}
             }
         }
     }
@@ -146,11 +194,17 @@ impl Name {
             (Self::Everyone | Self::EveryAws, Requester::Federated { .. })
             | (Self::EveryAws, Requester::Service { .. }) => None,
             (Self::Everyone | Self::EveryAws, _) => Some(Standing::Direct),
-            (Self::Account(named), _) => by(requester.account() == Some(named), Standing::Account),
-            (Self::User(named), Requester::User { arn, id, .. }) => by(named.is(arn, id), Standing::Direct),
-            (Self::Role(named), Requester::Session { role_arn, id, .. }) => by(named.is(role_arn, id), Standing::Role),
+            (Self::Account(named, meant), _) => {
+                let has_name = requester.account() == Some(named);
+                let incarnation = requester.incarnation().unwrap_or_default();
+                by(has_name && meant.is(has_name, incarnation, effect), Standing::Account)
+            }
+            (Self::User(named), Requester::User { arn, id, .. }) => by(named.is(arn, id, effect), Standing::Direct),
+            (Self::Role(named), Requester::Session { role_arn, id, .. }) => {
+                by(named.is(role_arn, id, effect), Standing::Role)
+            }
             (Self::Session(named), Requester::Session { session_arn, id, .. }) => {
-                by(named.is(session_arn, id), Standing::Direct)
+                by(named.is_session(session_arn, id, effect), Standing::Direct)
             }
             (Self::Federated(named), Requester::Federated { provider }) => by(named == provider, Standing::Direct),
             (Self::Service(named), Requester::Service { name }) => by(named == name, Standing::Direct),
@@ -191,7 +245,7 @@ fn aws(text: &str) -> Result<Name, MalformedPolicy> {
         return Ok(Name::EveryAws);
     }
     if let Ok(account) = AccountId::parse(text) {
-        return Ok(Name::Account(account));
+        return Ok(Name::Account(account, Meant::ByName));
     }
     if text.contains(['*', '?']) {
         return Err(MalformedPolicy::here(format!("'{}' has a wildcard; only '*' alone may", quoted(text))));
@@ -211,14 +265,14 @@ fn arn(text: &str) -> Option<Name> {
     if arn != "arn" || !matches!(partition, "aws" | "aws-cn" | "aws-us-gov") || !region.is_empty() {
         return None;
     }
-    let whole = Holder { arn: text.to_owned(), id: None };
+    let whole = Holder { arn: text.to_owned(), meant: Meant::ByName };
     // A path takes more than a name does, but a variable is always a mistake.
     let is_name = |name: &str| {
         let is_plain = name.bytes().all(|byte| byte.is_ascii_graphic() && !matches!(byte, b'$' | b'{' | b'}' | b':'));
         !name.is_empty() && !name.ends_with('/') && is_plain
     };
     match (service, resource.split_once('/')) {
-        ("iam", None) if resource == "root" => Some(Name::Account(account)),
+        ("iam", None) if resource == "root" => Some(Name::Account(account, Meant::ByName)),
         ("iam", Some(("user", name))) if is_name(name) => Some(Name::User(whole)),
         ("iam", Some(("role", name))) if is_name(name) => Some(Name::Role(whole)),
         ("sts", Some(("assumed-role", rest))) => {

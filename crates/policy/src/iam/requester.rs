@@ -15,11 +15,15 @@ pub enum Requester<'a> {
     Root {
         /// The account.
         account: &'a AccountId,
+        /// Tells the account from an earlier one of the same id.
+        incarnation: &'a str,
     },
     /// An IAM user.
     User {
         /// The user's account.
         account: &'a AccountId,
+        /// Tells the account from an earlier one of the same id.
+        incarnation: &'a str,
         /// `arn:aws:iam::111122223333:user/path/name`.
         arn: &'a str,
         /// The user's unique id, which policies may be bound to ([`super::Policy::bound`]).
@@ -29,6 +33,8 @@ pub enum Requester<'a> {
     Session {
         /// The role's account.
         account: &'a AccountId,
+        /// Tells the account from an earlier one of the same id.
+        incarnation: &'a str,
         /// `arn:aws:iam::111122223333:role/path/name`.
         role_arn: &'a str,
         /// `arn:aws:sts::111122223333:assumed-role/name/session`.
@@ -53,7 +59,17 @@ impl<'a> Requester<'a> {
     #[must_use]
     pub fn account(&self) -> Option<&'a AccountId> {
         match *self {
-            Self::Root { account } | Self::User { account, .. } | Self::Session { account, .. } => Some(account),
+            Self::Root { account, .. } | Self::User { account, .. } | Self::Session { account, .. } => Some(account),
+            Self::Anonymous | Self::Federated { .. } | Self::Service { .. } => None,
+        }
+    }
+
+    /// What tells that account from an earlier one of the same id.
+    pub(super) fn incarnation(&self) -> Option<&'a str> {
+        match *self {
+            Self::Root { incarnation, .. } | Self::User { incarnation, .. } | Self::Session { incarnation, .. } => {
+                Some(incarnation)
+            }
             Self::Anonymous | Self::Federated { .. } | Self::Service { .. } => None,
         }
     }

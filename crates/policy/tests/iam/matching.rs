@@ -1,7 +1,11 @@
 //! Actions, resources and principals: what a statement is about.
 
 use ironwharf_model::AccountId;
-use ironwharf_policy::iam::{Attached, Context, Policies, Policy, PolicyKind, Request, Requester, decide};
+use std::collections::BTreeMap;
+
+use ironwharf_policy::iam::{
+    Attached, Context, Effect, NOBODY, Policies, Policy, PolicyKind, Request, Requester, decide,
+};
 use serde_json::{Value, json};
 
 use crate::support::{OTHER, OWN, REPOSITORY, Who, World};
@@ -87,8 +91,8 @@ fn a_bound_policy_knows_a_namesake_from_whom_it_means() {
     const ROLE: &str = "arn:aws:iam::444455556666:role/ci";
     const SESSION: &str = "arn:aws:sts::444455556666:assumed-role/ci/run";
     let account = &AccountId::parse("444455556666").unwrap();
-    let user = |id| Requester::User { account, arn: USER, id };
-    let session = |id| Requester::Session { account, role_arn: ROLE, session_arn: SESSION, id };
+    let user = |id| Requester::User { account, incarnation: "1", arn: USER, id };
+    let session = |id| Requester::Session { account, incarnation: "1", role_arn: ROLE, session_arn: SESSION, id };
     let ids = [(USER, "AIDA1"), (ROLE, "AROA1"), (SESSION, "AROA1")];
     let ids = ids.map(|(arn, id)| (arn.to_owned(), id.to_owned())).into();
     let decided = |element: &str, names: Value, effect: &str, requester: Requester<'_>, bound: bool| {
@@ -120,6 +124,48 @@ fn a_bound_policy_knows_a_namesake_from_whom_it_means() {
         assert!(decided("Principal", json!(name), "Allow", requester("OTHER"), false), "{name}");
         assert!(!decided("Principal", json!(name), "Deny", requester(meant), true), "{name}");
         assert!(decided("Principal", json!(name), "Deny", requester("OTHER"), true), "{name}");
+    }
+    // Renamed, they are the same.
+    let renamed = Requester::User { account, incarnation: "1", arn: "arn:aws:iam::444455556666:user/eve", id: "AIDA1" };
+    assert!(decided("Principal", json!(USER), "Allow", renamed, true));
+    assert!(!decided("Principal", json!(USER), "Deny", renamed, true));
+    // A name that nobody had grants nothing, and denies.
+    let nobody: BTreeMap<String, String> = [(USER.to_owned(), NOBODY.to_owned())].into();
+    for (effect, allowed) in [("Allow", false), ("Deny", false)] {
+        let text = json!({ "Statement": { "Effect": effect, "Principal": { "AWS": USER }, "Action": "ecr:*" } });
+        let policy = Policy::parse(&text.to_string(), PolicyKind::Repository).unwrap().bound(&nobody);
+        let repository = Some(Attached { id: "repository", policy: &policy });
+        let owner = AccountId::parse("444455556666").unwrap();
+        let request = Request {
+            requester: user("AIDA2"),
+            action: "ecr:ListImages",
+            resource: REPOSITORY,
+            resource_account: &owner,
+            context: &Context::new(),
+        };
+        let all =
+            Policy::parse(r#"{"Statement":{"Effect":"Allow","Action":"*","Resource":"*"}}"#, PolicyKind::Identity);
+        let all = all.unwrap();
+        let identity = [Attached { id: "identity", policy: &all }];
+        let identity = if effect == "Deny" { &identity[..] } else { &[] };
+        let decision = decide(&request, &Policies { identity, repository, ..Policies::default() });
+        assert_eq!(decision.is_allowed(), allowed, "{effect}");
+    }
+    // An account is that of this number then, not of the next.
+    let accounts: BTreeMap<String, String> = [("444455556666".to_owned(), "1".to_owned())].into();
+    for (incarnation, reached) in [("1", true), ("2", false)] {
+        let text = r#"{"Statement":{"Effect":"Deny","Principal":{"AWS":"444455556666"},"Action":"ecr:*"}}"#;
+        let policy = Policy::parse(text, PolicyKind::Repository).unwrap().bound(&accounts);
+        let request = Request {
+            requester: Requester::Root { account, incarnation },
+            action: "ecr:ListImages",
+            resource: REPOSITORY,
+            resource_account: account,
+            context: &Context::new(),
+        };
+        let repository = Some(Attached { id: "repository", policy: &policy });
+        let decision = decide(&request, &Policies { repository, ..Policies::default() });
+        assert_eq!(decision.effect == Effect::ExplicitDeny, reached, "{incarnation}");
     }
     // Whoever is left out of a denial by name is not, with only the name.
     let exempt = json!([USER, ROLE, SESSION, "444455556666"]);

@@ -138,10 +138,10 @@ impl World {
         let resource_account = AccountId::parse(self.resource_account).unwrap();
         let (arn, role_arn) = (self.who.arn(), self.who.role_arn().unwrap_or_default());
         let requester = match (&self.who, &account) {
-            (Who::Root(_), Some(account)) => Requester::Root { account },
-            (Who::User(..), Some(account)) => Requester::User { account, arn: &arn, id: "" },
+            (Who::Root(_), Some(account)) => Requester::Root { account, incarnation: "" },
+            (Who::User(..), Some(account)) => Requester::User { account, incarnation: "", arn: &arn, id: "" },
             (Who::Session(..), Some(account)) => {
-                Requester::Session { account, role_arn: &role_arn, session_arn: &arn, id: "" }
+                Requester::Session { account, incarnation: "", role_arn: &role_arn, session_arn: &arn, id: "" }
             }
             (Who::Federated(provider), _) => Requester::Federated { provider },
             (Who::Service(name), _) => Requester::Service { name },

@@ -97,6 +97,14 @@ impl Pending {
         table.with_audit(Arc::clone(&self.event))
     }
 
+    /// Writes the event into the trail of a caller of another account too, if it is
+    /// in that of the account that was acted on.
+    pub(crate) async fn note_for_caller(&self, caller: &Caller) {
+        if let Some(record) = self.event.written() {
+            written(caller.region.cloud.table.write_audit(&caller.principal.account, record).await);
+        }
+    }
+
     /// Writes the event of a change that no transaction made.
     pub(crate) async fn note(&self, table: &Table) {
         written(table.write_pending_audit(&self.event).await);

@@ -1,45 +1,66 @@
-//! The users and roles that policies name, and who they are.
+//! The accounts, users and roles that policies name, and who they are.
 //!
 //! A policy means those who had the names in it when it was set: their unique
 //! ids are stored beside it. (IAM User Guide: "Principal", on users and roles
 //! that are deleted.)
+//!
+//! Invariant: nobody learns from this who there is in another account. A name of
+//! another account is taken whether or not somebody has it, and shown as it was
+//! given. (AWS refuses it if nobody has it, and so tells.)
 
 use std::collections::BTreeMap;
 
 use ironwharf_cloud::Table;
-use ironwharf_cloud::table::identity::{RoleRecord, UserRecord};
+use ironwharf_cloud::table::identity::{AccountRecord, RoleRecord, UserRecord};
 use ironwharf_model::{AccountId, Result};
-use ironwharf_policy::iam::Policy;
+use ironwharf_policy::iam::{NOBODY, Policy};
 
 use super::ops::holders::Holder as _;
 
-/// The unique ids of those whom a policy names, by their ARNs; or the ARN of one
-/// who is not there. `identities` is the table of the identity Region.
+/// The unique ids of those whom a policy in the account `own` names, by their
+/// ARNs; or the ARN of one of the account who is not there. `identities` is the
+/// table of the identity Region.
 pub(crate) async fn unique_ids(
     identities: &Table,
     policy: &Policy,
+    own: &AccountId,
 ) -> Result<std::result::Result<BTreeMap<String, String>, String>> {
     let mut ids = BTreeMap::new();
+    for account in policy.named_accounts() {
+        // One that is not there goes by its number: it may be made later.
+        if let Some(stored) = identities.identity::<AccountRecord>(account, "").await? {
+            ids.insert(account.to_string(), stored.record.incarnation);
+        }
+    }
     for arn in policy.named_principals() {
         // Principals have ARNs of the partition that accounts are in.
-        let id = match Named::parse(arn) {
+        let named = Named::parse(arn);
+        let id = match &named {
             Some(named) => named.id(identities).await?,
             None => None,
         };
         match id {
             Some(id) => drop(ids.insert(arn.to_owned(), id)),
+            None if named.is_some_and(|named| named.account() != own) => {
+                ids.insert(arn.to_owned(), NOBODY.to_owned());
+            }
             None => return Ok(Err(arn.to_owned())),
         }
     }
     Ok(Ok(ids))
 }
 
-/// A policy as it is shown: in the place of a user or role that is gone there is
-/// its unique id.
-pub(crate) async fn shown(identities: &Table, text: &str, ids: &BTreeMap<String, String>) -> Result<String> {
+/// A policy of the account `own` as it is shown: in the place of a user or role of
+/// the account that is gone there is its unique id.
+pub(crate) async fn shown(
+    identities: &Table,
+    own: &AccountId,
+    text: &str,
+    ids: &BTreeMap<String, String>,
+) -> Result<String> {
     let mut text = text.to_owned();
     for (arn, id) in ids {
-        let Some(named) = Named::parse(arn) else { continue };
+        let Some(named) = Named::parse(arn).filter(|named| named.account() == own) else { continue };
         if named.id(identities).await?.as_ref() != Some(id) {
             // Only an ARN as a whole is between quotation marks, and it needs no escapes.
             text = text.replace(&format!("\"{arn}\""), &format!("\"{id}\""));
@@ -68,6 +89,12 @@ impl<'a> Named<'a> {
             ("iam", "role") => Some(Self::Role { account, name, arn: Some(arn) }),
             ("sts", "assumed-role") => Some(Self::Role { account, name: rest.split_once('/')?.0, arn: None }),
             _ => None,
+        }
+    }
+
+    const fn account(&self) -> &AccountId {
+        match self {
+            Self::User { account, .. } | Self::Role { account, .. } => account,
         }
     }
 

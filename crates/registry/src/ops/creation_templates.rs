@@ -26,6 +26,7 @@ use super::{Call, Operation, Target, policy_text};
 use crate::authorize::{Details, Resource};
 use crate::creation_templates::MAX_TEMPLATES;
 use crate::encryption::encryption_of;
+use crate::identity::named_principals;
 
 /// The characters of a lifecycle policy (quotas of ECR).
 const LIFECYCLE_POLICY_CHARACTERS: std::ops::RangeInclusive<usize> = 100..=30_720;
@@ -195,7 +196,15 @@ fn not_found(registry: &AccountId, prefix: &str) -> Error {
     Error::TemplateNotFound { registry: registry.clone(), prefix: prefix.to_owned() }
 }
 
-/// A template as the API shows it.
+/// A template as the API shows it, with the ids of users and roles that are gone.
+async fn shown(call: &Call<'_>, mut template: NewTemplate) -> Result<RepositoryCreationTemplate> {
+    if let Some(policy) = &mut template.repository_policy {
+        let (identities, own) = (call.permit.caller().directory.table(), call.permit.registry());
+        policy.text = named_principals::shown(identities, own, &policy.text, &policy.principals).await?;
+    }
+    Ok(shape(template))
+}
+
 fn shape(template: NewTemplate) -> RepositoryCreationTemplate {
     let applied_for = template.applied_for.iter().filter_map(|reason| RCTAppliedFor::parse(reason)).collect();
     let encryption_type = EncryptionType::parse(&template.encryption.encryption_type);
@@ -322,7 +331,7 @@ impl Operation for UpdateRepositoryCreationTemplate {
             if replaced {
                 return Ok(UpdateRepositoryCreationTemplateResponse {
                     registry_id: Some(registry.to_string()),
-                    repository_creation_template: Some(shape(template)),
+                    repository_creation_template: Some(shown(call, template).await?),
                 });
             }
             // Somebody else was first.
@@ -351,7 +360,7 @@ impl Operation for DeleteRepositoryCreationTemplate {
         let deleted = deleted.ok_or_else(|| not_found(registry, &input.prefix))?;
         Ok(DeleteRepositoryCreationTemplateResponse {
             registry_id: Some(registry.to_string()),
-            repository_creation_template: Some(shape(deleted.template)),
+            repository_creation_template: Some(shown(call, deleted.template).await?),
         })
     }
 }
@@ -389,9 +398,13 @@ impl Operation for DescribeRepositoryCreationTemplates {
             next_token = page.next(last.as_deref()).await?;
             found.items
         };
+        let mut templates = Vec::with_capacity(found.len());
+        for found in found {
+            templates.push(shown(call, found.template).await?);
+        }
         Ok(DescribeRepositoryCreationTemplatesResponse {
             registry_id: Some(registry.to_string()),
-            repository_creation_templates: Some(found.into_iter().map(|found| shape(found.template)).collect()),
+            repository_creation_templates: Some(templates),
             next_token,
         })
     }

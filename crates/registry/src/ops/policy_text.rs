@@ -55,10 +55,11 @@ pub(super) async fn check(call: &Call<'_>, given: PolicyOf, text: &str) -> Resul
         return Err(given.invalid(&format_args!("A policy has at most {MAX_CHARACTERS} characters")));
     }
     let policy = Policy::parse(text, given.kind()).map_err(|malformed| given.invalid(&malformed))?;
-    let principals = unique_ids(call.permit.caller().directory.table(), &policy).await?.map_err(|arn| {
-        let constraint = format!("Principal not found: there is no '{}'", quoted(&arn));
-        Error::invalid_parameter(given.parameter(), constraint)
-    })?;
+    let principals =
+        unique_ids(call.permit.caller().directory.table(), &policy, call.permit.registry()).await?.map_err(|arn| {
+            let constraint = format!("Principal not found: there is no '{}'", quoted(&arn));
+            Error::invalid_parameter(given.parameter(), constraint)
+        })?;
     let policy = policy.bound(&principals);
     Ok((ResourcePolicy { text: text.to_owned(), principals }, policy))
 }

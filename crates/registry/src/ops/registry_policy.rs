@@ -46,7 +46,7 @@ impl Operation for GetRegistryPolicy {
         let registry = call.permit.registry();
         let policy = call.permit.table()?.registry_policy(registry).await?;
         let policy = policy.ok_or_else(|| Error::RegistryPolicyNotFound { registry: registry.clone() })?;
-        let text = shown(call.permit.caller().directory.table(), &policy.text, &policy.principals).await?;
+        let text = shown(call.permit.caller().directory.table(), registry, &policy.text, &policy.principals).await?;
         Ok(GetRegistryPolicyResponse { registry_id: Some(registry.to_string()), policy_text: Some(text) })
     }
 }

@@ -83,7 +83,7 @@ impl Operation for GetRepositoryPolicy {
         let (registry, name) = (permit.registry(), permit.repository()?);
         let policy = permit.table()?.repository_policy(&current(call).await?).await?;
         let policy = policy.ok_or_else(|| Error::RepositoryPolicyNotFound(repository_id(registry, name)))?;
-        let text = shown(permit.caller().directory.table(), &policy.text, &policy.principals).await?;
+        let text = shown(permit.caller().directory.table(), registry, &policy.text, &policy.principals).await?;
         Ok(GetRepositoryPolicyResponse {
             registry_id: Some(registry.to_string()),
             repository_name: Some(name.to_string()),

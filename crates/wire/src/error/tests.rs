@@ -150,7 +150,6 @@ rows! {
         Error::InvalidAction { action: "MakeCoffee".into(), version: "2010-05-08".into() },
     "ActionNotServed": Error::ActionNotServed { .. } =>
         Error::ActionNotServed { service: "IAM", action: "CreateInstanceProfile".into() },
-    "AmbiguousHost": Error::AmbiguousHost => Error::AmbiguousHost,
     "RouteNotFound": Error::RouteNotFound { .. } => Error::RouteNotFound { path: "/x".into() },
     "MethodNotAllowed": Error::MethodNotAllowed { .. } => Error::MethodNotAllowed { method: "PUT".into(), allow: "GET" },
     "NotAuthenticated": Error::NotAuthenticated => Error::NotAuthenticated,

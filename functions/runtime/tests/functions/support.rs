@@ -173,8 +173,7 @@ impl Request {
     /// A request of IAM's or STS's API.
     pub(crate) fn query(service: &str, action: &str, fields: &[(&str, &str)]) -> Self {
         let version = if service == "iam" { "2010-05-08" } else { "2011-06-15" };
-        let encode =
-            |text: &str| percent_encoding::utf8_percent_encode(text, percent_encoding::NON_ALPHANUMERIC).to_string();
+        let encode = |text| percent_encoding::utf8_percent_encode(text, percent_encoding::NON_ALPHANUMERIC);
         let mut body = format!("Action={action}&Version={version}");
         for (name, value) in fields {
             body.extend(["&", name, "="].into_iter().chain(encode(value)));

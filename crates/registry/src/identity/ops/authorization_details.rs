@@ -47,7 +47,7 @@ async fn details(
         let roles = page.take::<RoleRecord>(2, "", |_role| true).await?;
         let mut details = Vec::with_capacity(roles.len());
         for role in roles {
-            let trust_policy = shown(call.table(), &role.trust_policy, &role.trusted_ids).await?;
+            let trust_policy = shown(call.table(), call.account(), &role.trust_policy, &role.trusted_ids).await?;
             details.push(role_detail(account, role, &trust_policy));
         }
         answer.role_detail_list = Some(details);

@@ -171,7 +171,9 @@ fn issuer(url: &str) -> Option<&str> {
         !label.is_empty() && label.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_'))
     };
     let is_of_path = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'/' | b'-' | b'.' | b'_' | b'~' | b'=');
-    let fits = host.split('.').all(is_label) && port.parse::<u16>().is_ok() && path.bytes().all(is_of_path);
+    // The last label of an address is a number, and no top-level domain is one.
+    let is_name = host.rsplit('.').next().is_some_and(|label| label.bytes().any(|byte| byte.is_ascii_alphabetic()));
+    let fits = is_name && host.split('.').all(is_label) && port.parse::<u16>().is_ok() && path.bytes().all(is_of_path);
     fits.then_some(rest)
 }
 
@@ -216,6 +218,7 @@ mod tests {
             "http://a.b",
             "https://",
             "https:///a",
+            "https://127.0.0.1",
             "https://a b",
             "https://u@a.b",
             "https://a.b?c",

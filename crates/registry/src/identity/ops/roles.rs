@@ -155,7 +155,7 @@ async fn described(call: &Call<'_>, role: &RoleRecord) -> Result<Role> {
 
 /// A role as listings show it.
 async fn listed(call: &Call<'_>, role: &RoleRecord) -> Result<Role> {
-    let trust_policy = shown(call.table(), &role.trust_policy, &role.trusted_ids).await?;
+    let trust_policy = shown(call.table(), call.account(), &role.trust_policy, &role.trusted_ids).await?;
     Ok(Role {
         path: role.path.clone(),
         role_name: role.name.clone(),

@@ -27,7 +27,7 @@ pub(super) async fn check_trust_policy(call: &Call<'_>, document: &str) -> Resul
         return Err(quota("ACLSizePerRole", MAX_CHARACTERS));
     }
     check_issuers(&policy)?;
-    unique_ids(call.table(), &policy).await?.map_err(|arn| {
+    unique_ids(call.table(), &policy, call.account()).await?.map_err(|arn| {
         let message = format!("Invalid principal in policy: \"AWS\":\"{}\"", quoted(&arn));
         Error::MalformedPolicyDocument { message }
     })

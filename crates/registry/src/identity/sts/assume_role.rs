@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use ironwharf_cloud::table::identity::RoleRecord;
 use ironwharf_model::{AccountId, Error, Principal, PrincipalKind, Result};
-use ironwharf_policy::iam::{Attached, Context, Decision, Policies, Policy, PolicyKind, Request, decide_trust};
+use ironwharf_policy::iam::{Attached, Context, Decision, Effect, Policies, Policy, PolicyKind, Request, decide_trust};
 use ironwharf_wire::seal::Bearer;
 use ironwharf_wire::sts::shapes::{AssumeRoleRequest, AssumeRoleResponse, PolicyDescriptorType, Tag};
 use ironwharf_wire::sts::{OperationName, decode, response_xml};
@@ -94,10 +94,14 @@ pub(super) async fn answer(call: &Call<'_>) -> Result<String> {
     let found = name.find(call.directory).await?;
     let trusted = match &found {
         Some(found) => check_trust(call, &input, &name, &found.role, &tags)?,
-        None => Trusted::No,
+        None => Trusted::No { why: None },
     };
     let Some(Found { role, account_incarnation }) = found.filter(|_| trusted == Trusted::Yes) else {
-        return Err(denied("sts:AssumeRole", &refusal(caller, &input.role_arn, &name, &tags)?));
+        let why = match trusted {
+            Trusted::No { why: Some(why) } => why,
+            _ => refusal(caller, &input.role_arn, &name, &tags)?,
+        };
+        return Err(denied("sts:AssumeRole", &why));
     };
     check_duration(seconds, &role)?;
     let mut transitive = caller.bearer.transitive_tags.clone();
@@ -194,10 +198,14 @@ fn inherited(caller: &Caller, mut tags: BTreeMap<String, String>) -> BTreeMap<St
 }
 
 /// Whether a role trusts a caller who may assume it.
-#[derive(Clone, Copy, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 enum Trusted {
     Yes,
-    No,
+    /// `why`, if the caller may be told: whether there is a role in another account
+    /// is no business of who may not assume it.
+    No {
+        why: Option<String>,
+    },
 }
 
 /// Decides over the caller's policies and the role's trust policy.
@@ -223,8 +231,10 @@ fn check_trust(
     if let Some(transitive) = &input.transitive_tag_keys {
         context.insert_list("sts:TransitiveTagKeys", transitive.iter().cloned());
     }
-    if !decide_for(caller, "sts:AssumeRole", &input.role_arn, name, &context, &trust).is_allowed() {
-        return Ok(Trusted::No);
+    let decision = decide_for(caller, "sts:AssumeRole", &input.role_arn, name, &context, &trust);
+    if !decision.is_allowed() {
+        let is_own_deny = decision.effect == Effect::ExplicitDeny && name.account == caller.principal.account;
+        return Ok(Trusted::No { why: is_own_deny.then(|| decision.reason.to_string()) });
     }
     if !tags.is_empty() {
         let decision = decide_for(caller, "sts:TagSession", &input.role_arn, name, &context, &trust);

@@ -66,9 +66,9 @@ impl Subject {
 
     pub(super) fn requester(&self) -> Requester<'_> {
         match self {
-            Self::User { account, arn } => Requester::User { account, arn, id: NOT_BOUND },
+            Self::User { account, arn } => Requester::User { account, incarnation: NOT_BOUND, arn, id: NOT_BOUND },
             Self::Session { account, role_arn, session_arn } => {
-                Requester::Session { account, role_arn, session_arn, id: NOT_BOUND }
+                Requester::Session { account, incarnation: NOT_BOUND, role_arn, session_arn, id: NOT_BOUND }
             }
         }
     }
