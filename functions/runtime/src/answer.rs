@@ -51,6 +51,14 @@ impl Answer {
         }
     }
 
+    /// Whether its JSON has more than so many bytes.
+    #[must_use]
+    pub fn is_larger_than(&self, limit_bytes: usize) -> bool {
+        // Escapes make six bytes of one at most, and headers are small.
+        let may_be = self.body.len().saturating_mul(6).saturating_add(64 * 1024) > limit_bytes;
+        may_be && serde_json::to_vec(self).map_or(true, |json| json.len() > limit_bytes)
+    }
+
     fn new(status: StatusCode, headers: &HeaderMap, body: &Bytes, sender: Sender) -> Self {
         let all = || -> BTreeMap<_, Vec<_>> {
             let values = |name| headers.get_all(name).iter().map(text).collect();

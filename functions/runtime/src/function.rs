@@ -4,8 +4,8 @@ use std::convert::Infallible;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
-use http::header::{ALLOW, CACHE_CONTROL, CONTENT_TYPE, HeaderValue};
-use http::{Method, Request, Response};
+use http::header::{ALLOW, CACHE_CONTROL, CONTENT_LENGTH, CONTENT_TYPE, HeaderValue, LOCATION};
+use http::{Method, Request, Response, StatusCode, Uri};
 use ironwharf_model::Error;
 use ironwharf_registry::{App, Body, body};
 use ironwharf_wire::error::{codes, oci_body};
@@ -13,9 +13,13 @@ use lambda_http::{LambdaEvent, Service};
 use serde_json::value::RawValue;
 
 use crate::answer::Answer;
-use crate::event::Event;
-use crate::scope::Scope;
+use crate::event::{Event, Sender};
+use crate::scope::{Scope, through_ingress};
 use crate::start::start;
+
+/// What a load balancer takes of an answer, in bytes of its JSON. (Elastic Load
+/// Balancing: Lambda functions as targets, "limits".)
+const LOAD_BALANCER_BYTES: usize = 1024 * 1024;
 
 /// The registry's handlers as the service of one Lambda function.
 #[derive(Clone)]
@@ -43,11 +47,20 @@ impl Function {
     /// Answers an event, given as JSON.
     pub async fn answer(&self, event: &str) -> Answer {
         let Event { sender, request } = Event::read(event);
-        let response = match request {
-            Ok(request) => self.respond(request).await,
-            Err(reason) => refuse(&Error::invalid_parameter("request", reason), &Method::GET),
+        let request = match request {
+            Ok(request) => request,
+            Err(reason) => {
+                let refused = refuse(&Error::invalid_parameter("request", reason), &Method::GET);
+                return Answer::of(refused, sender).await;
+            }
         };
-        Answer::of(response, sender).await
+        let uri = request.uri().clone();
+        let may_be_sent_on = self.scope == Scope::Pull && request.method() == Method::GET;
+        let answer = Answer::of(self.respond(request).await, sender).await;
+        if may_be_sent_on && sender == Sender::LoadBalancer && answer.is_larger_than(LOAD_BALANCER_BYTES) {
+            return Answer::of(send_on(&uri), sender).await;
+        }
+        answer
     }
 
     /// Answers a request, unless it is another function's.
@@ -60,6 +73,20 @@ impl Function {
             }
         }
     }
+}
+
+/// Sends a client to where there is no limit. It asks the same host again, so it
+/// says once more who it is.
+fn send_on(uri: &Uri) -> Response<Body> {
+    let mut response = Response::new(body::empty());
+    *response.status_mut() = StatusCode::TEMPORARY_REDIRECT;
+    let headers = response.headers_mut();
+    headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    headers.insert(CONTENT_LENGTH, HeaderValue::from_static("0"));
+    if let Ok(location) = HeaderValue::try_from(through_ingress(uri)) {
+        headers.insert(LOCATION, location);
+    }
+    response
 }
 
 /// The answer to a request that does not reach the registry, in the form that

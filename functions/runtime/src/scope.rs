@@ -7,6 +7,8 @@
 //! A load balancer gives a Lambda function 1 MB of a request at most, and no
 //! client can be told to split what it sends. What carries a layer or a manifest
 //! goes to the ingress, which is no Lambda function and reads a body as it comes.
+//! It takes no larger answer either: whoever asks for a larger manifest is sent to
+//! the ingress too ([`through_ingress`]).
 
 use http::header::HeaderName;
 use http::{HeaderMap, Method, Uri};
@@ -18,18 +20,28 @@ const TARGET: HeaderName = HeaderName::from_static("x-amz-target");
 /// The one operation whose requests carry the bytes of a layer.
 const UPLOAD_LAYER_PART: &str = "AmazonEC2ContainerRegistry_V20150921.UploadLayerPart";
 
+/// What a request says that is to be answered by the ingress.
+const THROUGH_INGRESS: &str = "through=ingress";
+
+/// Where the answer to a `GET` is to be had that is too large for a function.
+#[must_use]
+pub fn through_ingress(uri: &Uri) -> String {
+    let query = uri.query().filter(|query| !query.is_empty()).map(|query| format!("{query}&")).unwrap_or_default();
+    format!("{}?{query}{THROUGH_INGRESS}", uri.path())
+}
+
 /// The requests of one function.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Scope {
-    /// `GET` and `HEAD` on `/v2/`.
+    /// `GET` and `HEAD` on `/v2/`, but for what [`through_ingress`] sends away.
     Pull,
     /// `POST` and `DELETE` on `/v2/`, but for blobs that one `POST` carries.
     Push,
     /// `POST /`, but for parts of layers.
     Api,
     /// Whatever carries the bytes of a layer or a manifest: `PATCH` and `PUT` on
-    /// `/v2/`, `POST` there with `?digest=`, and `UploadLayerPart`. And
-    /// `/healthz`, because it is the one that runs all the time.
+    /// `/v2/`, `POST` there with `?digest=`, and `UploadLayerPart`. What
+    /// [`through_ingress`] sends there. And `/healthz`, because it is the one that runs all the time.
     Ingress,
 }
 
@@ -47,6 +59,7 @@ impl Scope {
     fn of(method: &Method, uri: &Uri, headers: &HeaderMap) -> Option<Self> {
         let path = uri.path();
         match *method {
+            Method::GET if is_oci(path) && is_sent_on(uri) => Some(Self::Ingress),
             Method::GET | Method::HEAD if is_oci(path) => Some(Self::Pull),
             // The load balancer asks each container itself; no rule leads here.
             Method::GET if path == "/healthz" => Some(Self::Ingress),
@@ -82,7 +95,7 @@ impl Scope {
             Self::Pull => "GET, HEAD",
             Self::Push => "POST, DELETE",
             Self::Api => "POST",
-            Self::Ingress => "PATCH, PUT, POST",
+            Self::Ingress => "GET, PATCH, PUT, POST",
         }
     }
 }
@@ -96,6 +109,10 @@ fn is_oci(path: &str) -> bool {
 fn carries_blob(uri: &Uri) -> bool {
     let names_digest = |pair: &str| pair.split_once('=').is_some_and(|(name, _)| name.eq_ignore_ascii_case("digest"));
     uri.query().is_some_and(|query| query.split('&').any(names_digest))
+}
+
+fn is_sent_on(uri: &Uri) -> bool {
+    uri.query().is_some_and(|query| query.split('&').any(|pair| pair.eq_ignore_ascii_case(THROUGH_INGRESS)))
 }
 
 fn is_layer_part(headers: &HeaderMap) -> bool {
@@ -145,6 +162,18 @@ mod tests {
         assert_eq!(owners(&Method::POST, "/", &target("UploadLayerPart")), [Scope::Ingress]);
         assert_eq!(owners(&Method::POST, "/", &target("CompleteLayerUpload")), [Scope::Api]);
         assert_eq!(owners(&Method::POST, "/v2/", &target("UploadLayerPart")), [Scope::Push]);
+    }
+
+    #[test]
+    fn what_is_too_large_for_a_function_is_had_from_the_ingress() {
+        let none = HeaderMap::new();
+        for target in ["/v2/a/manifests/b", "/v2/a/tags/list?n=1&last=x"] {
+            assert_eq!(owners(&Method::GET, target, &none), [Scope::Pull]);
+            let sent = through_ingress(&target.parse().unwrap());
+            assert_eq!(owners(&Method::GET, &sent, &none), [Scope::Ingress], "{sent}");
+            assert_eq!(owners(&Method::HEAD, &sent, &none), [Scope::Pull], "a HEAD is never large");
+        }
+        assert_eq!(through_ingress(&"/v2/a?n=1".parse().unwrap()), "/v2/a?n=1&through=ingress");
     }
 
     #[test]

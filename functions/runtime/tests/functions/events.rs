@@ -117,6 +117,46 @@ async fn an_image_goes_in_and_comes_out() {
     }
 }
 
+/// A load balancer takes 1 MB of an answer. Whoever asks for more is sent to the
+/// ingress, on the same host; others have no such limit.
+#[tokio::test]
+async fn a_manifest_that_is_too_large_for_a_load_balancer_is_had_from_the_ingress() {
+    let registry = Registry::new().await;
+    let token = registry.login(Gateway::AlbMultiValue).await;
+    let created = Request::api("CreateRepository", &json!({ "repositoryName": "large" }));
+    registry.send(Gateway::AlbMultiValue, &created).await;
+    let request = |method, path: &str| Request::new(method, path).header("authorization", &token);
+    let blob = b"{}".to_vec();
+    let target = format!("/v2/large/blobs/uploads/?digest={}", digest(&blob));
+    registry.send(Gateway::AlbMultiValue, &request("POST", &target).body(blob.clone())).await;
+    let descriptor = json!({ "mediaType": "application/octet-stream", "digest": digest(&blob), "size": blob.len() });
+    for (tag, bytes, status) in [("small", 900_000, 200), ("large", 1_100_000, 307)] {
+        let manifest = json!({
+            "schemaVersion": 2, "mediaType": MANIFEST, "config": descriptor, "layers": [],
+            "annotations": { "text": "x".repeat(bytes) },
+        });
+        let manifest = manifest.to_string();
+        let path = format!("/v2/large/manifests/{tag}");
+        let put = request("PUT", &path).header("content-type", MANIFEST).body(manifest.clone());
+        assert_eq!(registry.send(Gateway::AlbMultiValue, &put).await.status, 201);
+        let head = registry.send(Gateway::AlbMultiValue, &request("HEAD", &path)).await;
+        assert_eq!(head.header("content-length"), Some(manifest.len().to_string().as_str()));
+        let got = registry.send(Gateway::AlbMultiValue, &request("GET", &path)).await;
+        assert_eq!(got.status, status, "{tag}");
+        assert!(got.json.to_string().len() <= 1024 * 1024);
+        if status == 307 {
+            let location = got.header("location").unwrap();
+            assert_eq!(location, format!("{path}?through=ingress"));
+            let sent_on = request("GET", location);
+            assert_eq!(sent_on.owner(), Scope::Ingress);
+            let got = registry.send(Gateway::AlbMultiValue, &sent_on).await;
+            assert_eq!((got.status, got.body), (200, manifest.clone().into_bytes()));
+        }
+        let got = registry.send(Gateway::FunctionUrl, &request("GET", &path)).await;
+        assert_eq!((got.status, got.body), (200, manifest.into_bytes()), "{tag}");
+    }
+}
+
 #[tokio::test]
 async fn equal_headers_arrive_one_by_one() {
     let accepts = ["application/vnd.oci.image.index.v1+json", MANIFEST];

@@ -71,7 +71,8 @@ async fn a_layer_of_any_size_streams_through() {
     let registry = Registry::new().await;
     let ingress = Listening::start(&registry).await;
     assert_eq!(ingress.status("GET", "/healthz").await, StatusCode::OK);
-    assert_eq!(ingress.status("GET", "/v2/").await, StatusCode::METHOD_NOT_ALLOWED);
+    assert_eq!(ingress.status("GET", "/v2/").await, StatusCode::NOT_FOUND);
+    assert_eq!(ingress.status("GET", "/v2/?through=ingress").await, StatusCode::UNAUTHORIZED);
     assert_eq!(ingress.status("DELETE", "/v2/a/manifests/b").await, StatusCode::METHOD_NOT_ALLOWED);
     assert_eq!(ingress.status("POST", "/v2/a/blobs/uploads/").await, StatusCode::NOT_FOUND);
     assert_eq!(ingress.status("POST", "/").await, StatusCode::NOT_FOUND);

@@ -491,8 +491,8 @@ struct Rule {
     paths: BTreeSet<String>,
     /// The header it asks for, and its value.
     header: Option<(String, String)>,
-    /// The parameter it asks for.
-    parameter: Option<String>,
+    /// The parameter it asks for, and its value or `*`.
+    parameter: Option<(String, String)>,
     scope: Scope,
 }
 
@@ -538,8 +538,8 @@ impl Rule {
                 }
                 "query-string" => {
                     let pair = &condition["QueryStringConfig"]["Values"][0];
-                    assert_eq!(pair["Value"].as_str(), Some("*"));
-                    read.parameter = pair["Key"].as_str().map(str::to_owned);
+                    let text = |yaml: &Yaml| yaml.as_str().unwrap().to_owned();
+                    read.parameter = Some((text(&pair["Key"]), text(&pair["Value"])));
                     1
                 }
                 other => panic!("what is {other}?"),
@@ -558,10 +558,10 @@ impl Rule {
         let has_header = self.header.as_ref().is_none_or(|(name, value)| {
             request.headers.iter().any(|(given, text)| given.eq_ignore_ascii_case(name) && text == value)
         });
-        let has_parameter = self
-            .parameter
-            .as_ref()
-            .is_none_or(|name| request.query.split('&').any(|pair| pair.split('=').next() == Some(name)));
+        let has_parameter = self.parameter.as_ref().is_none_or(|(name, value)| {
+            let mut pairs = request.query.split('&').map(|pair| pair.split_once('=').unwrap_or((pair, "")));
+            pairs.any(|(given, found)| given == name && (value == "*" || value == found))
+        });
         self.methods.contains(request.method) && has_path && has_header && has_parameter
     }
 }
@@ -584,6 +584,7 @@ fn each_request_is_led_to_what_answers_it() {
             "/v2/",
             "/v2/a/tags/list",
             "/v2/a/manifests/b",
+            "/v2/a/manifests/b?through=ingress",
             "/v2/a/blobs/uploads/",
             "/v2/a/blobs/uploads/?digest=sha256:0",
             "/v2/a/blobs/uploads/?mount=sha256:0&from=b",
