@@ -484,3 +484,24 @@ async fn an_image_may_list_a_blob_twice() {
     client.oci("DELETE", &format!("/v2/app/blobs/{blob}")).send().await.expect_status(202);
     registry.stop().await;
 }
+
+/// ECR's quota of tags per image; moving one of them is no new tag.
+#[tokio::test]
+async fn an_image_has_a_thousand_tags_at_most() {
+    let registry = Registry::start().await;
+    let client = registry.client();
+    let image = Image::new("many tags");
+    client.push_image("app", "t0", &image).await;
+    for number in 1..1_000 {
+        client.api_ok("PutImage", put("app", image.text(), Some(&format!("t{number}")))).await;
+    }
+    let refused = client.api("PutImage", put("app", image.text(), Some("one-more"))).await;
+    refused.expect_aws_error_code("LimitExceededException");
+    let oci = client.put_manifest("app", "one-more", OCI_MANIFEST, image.text().to_owned()).await;
+    oci.expect_oci_error(403, "DENIED");
+    assert_eq!(client.tags("app").await.len(), 1_000);
+    // A tag that it has is no more.
+    let again = client.api("PutImage", put("app", image.text(), Some("t7"))).await;
+    again.expect_aws_error_code("ImageAlreadyExistsException");
+    registry.stop().await;
+}

@@ -18,7 +18,7 @@ REPOSITORY = Path(__file__).parents[2]
 DONE_ELSEWHERE = [
     "cargo run --release\n",
     "cargo test --workspace\n",
-    "tests/interop/run\ntests/conformance/run\n",
+    "tests/interop/run\ntests/conformance/run\ntests/lambda/run\n",
 ]
 
 

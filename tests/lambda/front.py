@@ -61,6 +61,18 @@ class _Handler(BaseHTTPRequestHandler):
     def log_message(self, *_: Any) -> None:
         pass
 
+    def handle_one_request(self) -> None:
+        try:
+            # Clients try TLS first, and without it if they see that this is HTTP.
+            if self.rfile.peek(1)[:1] == b"\x16":
+                self.wfile.write(b"HTTP/1.0 400 Bad Request\r\nConnection: close\r\n\r\n")
+                self.close_connection = True
+                return
+            super().handle_one_request()
+        except ConnectionError:
+            # Whoever is gone does not wait for an answer.
+            self.close_connection = True
+
     def __getattr__(self, name: str) -> Any:
         if name.startswith("do_"):
             return self._lead

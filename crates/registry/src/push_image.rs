@@ -21,6 +21,9 @@ use crate::storage_class::{Change, Storage, restore};
 /// round in which one fails, another one succeeded.
 const TRIES: u32 = 400;
 
+/// How many tags an image may have. (Quotas of ECR: tags per image.)
+const MAX_TAGS: usize = 1_000;
+
 /// What a push is about.
 pub(crate) struct Push<'a> {
     pub(crate) permit: &'a Permit,
@@ -135,6 +138,7 @@ async fn decide_until_done(request: &Push<'_>, manifest: &Manifest, attempt: &mu
         }
         check_tag(request.repository, &state, request.tag, digest)?;
         let conflict = if let Some(image) = &state.image {
+            check_tag_count(image)?;
             match put_tag(request, &state, image).await? {
                 Ok(()) => return Ok(Outcome::Tagged),
                 Err(conflict) => conflict,
@@ -176,6 +180,15 @@ fn check_tag(repository: &RepositoryKey, state: &PushState, tag: Option<&Tag>, d
     }
     let repository = repository_id(&repository.account, &repository.name);
     Err(Error::ImageTagAlreadyExists { repository, tag: tag.to_string() })
+}
+
+/// Refuses one tag more than an image may have.
+fn check_tag_count(image: &ImageRecord) -> Result<()> {
+    if image.tags.len() < MAX_TAGS {
+        return Ok(());
+    }
+    let message = format!("The image {} has {MAX_TAGS} tags, which is as many as an image can have", image.digest);
+    Err(Error::LimitExceeded { message })
 }
 
 /// Refuses a push that gives several tags if one of them may not move, before
