@@ -12,6 +12,7 @@ use std::collections::VecDeque;
 use bytes::{Bytes, BytesMut};
 use ironwharf_cloud::table::{
     Acquired, FinishedUpload, LEASE_RENEWAL, LeasedUpload, RepositoryKey, UploadPart, UploadRecord, UploadState,
+    jittered,
 };
 use ironwharf_cloud::{Encryption, Objects};
 use ironwharf_model::{AccountId, Algorithm, Digest, Error, Result};
@@ -39,9 +40,9 @@ const PARTS_IN_FLIGHT: usize = 2;
 /// The largest layer: ECR's 52,000 MiB.
 const MAX_LAYER_BYTES: u64 = 52_000 * 1024 * 1024;
 
-/// How often a cancellation is tried that collides with others. Of those one has
-/// succeeded each time.
-const CANCELLATIONS: usize = 20;
+/// How often a cancellation is tried that collides with others; each waits longer
+/// than the one before.
+const CANCELLATIONS: u32 = 30;
 
 /// An upload of one repository.
 pub(crate) struct Upload<'a> {
@@ -358,11 +359,12 @@ impl<'a> Upload<'a> {
     /// Ends the upload without a blob, also while another request writes to it.
     pub(crate) async fn cancel(&self) -> Result<()> {
         let table = self.permit.table()?;
-        for _ in 0..CANCELLATIONS {
+        for tries in 0..CANCELLATIONS {
             match table.take_upload_over(self.account(), self.id, self.permit.caller().now_s()).await? {
                 Acquired::Leased(LeasedUpload { record, lease }) => match self.end_cancelled(&lease, &record).await {
-                    // Somebody else cancels it too, and took it over in between.
-                    Err(Error::UploadBusy { .. }) => {}
+                    // Somebody else cancels it too, and took it over in between:
+                    // let them come first.
+                    Err(Error::UploadBusy { .. }) => tokio::time::sleep(jittered(tries.min(8))).await,
                     ended => return ended,
                 },
                 Acquired::Busy => return Err(self.busy()),
