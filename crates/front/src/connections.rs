@@ -3,7 +3,7 @@
 //! Invariant: a connection keeps its [`Place`] for as long as it is open.
 
 use std::pin::Pin;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll};
 use std::time::Duration;
@@ -14,9 +14,12 @@ use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
 use tokio::time::{Instant, sleep, sleep_until};
 
-/// How long a connection may be without a request while others wait for a place,
-/// or while the server stops.
+/// How long a connection may be without a request while others wait for a place.
 const PATIENCE: Duration = Duration::from_secs(1);
+
+/// The same while the server stops. The end of an answer may still be on its way to
+/// a slow client then.
+const LAST_PATIENCE: Duration = Duration::from_secs(5);
 
 /// The limit of a process whose limit is not known.
 const USUAL_LIMIT: usize = 1024;
@@ -54,8 +57,10 @@ pub(crate) struct Activity(Arc<State>);
 struct State {
     /// How many requests wait for their answers.
     requests: AtomicUsize,
-    /// When there was the last one.
+    /// When there was the last one; none yet: when the connection was made.
     last: Mutex<Instant>,
+    /// Whether there was one.
+    answered: AtomicBool,
 }
 
 /// A request that waits for its answer, or for the end of it.
@@ -97,7 +102,8 @@ impl<B: http_body::Body + Unpin> http_body::Body for Sent<B> {
 
 impl Activity {
     fn new() -> Self {
-        Self(Arc::new(State { requests: AtomicUsize::new(0), last: Mutex::new(Instant::now()) }))
+        let (requests, last) = (AtomicUsize::new(0), Mutex::new(Instant::now()));
+        Self(Arc::new(State { requests, last, answered: AtomicBool::new(false) }))
     }
 
     /// Says that a request waits, until the value is dropped.
@@ -106,21 +112,25 @@ impl Activity {
         Busy(self.clone())
     }
 
-    /// Until when the connection may be as it is; `None` while a request waits.
-    fn patient_until(&self) -> Option<Instant> {
+    /// Since when no request waits; `None` while one does.
+    fn idle_since(&self) -> Option<Instant> {
         let last = *self.0.last.lock().unwrap_or_else(PoisonError::into_inner);
-        (self.0.requests.load(Ordering::Acquire) == 0).then_some(last + PATIENCE)
+        (self.0.requests.load(Ordering::Acquire) == 0).then_some(last)
     }
 
-    fn is_idle(&self) -> bool {
-        self.patient_until().is_some_and(|until| until <= Instant::now())
+    fn is_idle_for(&self, patience: Duration) -> bool {
+        self.idle_since().is_some_and(|since| since + patience <= Instant::now())
     }
 
-    /// Done when no request has waited for a moment.
+    /// Done when no request has waited for as long as an answer may be on its way,
+    /// if there was one.
     pub(crate) async fn is_over(&self) {
-        while !self.is_idle() {
-            let next = self.patient_until().unwrap_or_else(|| Instant::now() + PATIENCE);
-            sleep_until(next).await;
+        loop {
+            let patience = if self.0.answered.load(Ordering::Acquire) { LAST_PATIENCE } else { PATIENCE };
+            if self.is_idle_for(patience) {
+                return;
+            }
+            sleep_until(self.idle_since().unwrap_or_else(Instant::now) + patience).await;
         }
     }
 }
@@ -129,6 +139,7 @@ impl Drop for Busy {
     fn drop(&mut self) {
         let Activity(state) = &self.0;
         *state.last.lock().unwrap_or_else(PoisonError::into_inner) = Instant::now();
+        state.answered.store(true, Ordering::Release);
         state.requests.fetch_sub(1, Ordering::AcqRel);
     }
 }
@@ -180,7 +191,7 @@ impl Place {
     pub(crate) async fn is_wanted(&self) {
         loop {
             self.wanted.notified().await;
-            if self.activity.is_idle() {
+            if self.activity.is_idle_for(PATIENCE) {
                 return;
             }
         }
@@ -210,6 +221,10 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn a_connection_is_over_a_moment_after_its_last_request() {
+        let silent = Activity::new();
+        let since = Instant::now();
+        silent.is_over().await;
+        assert_eq!(since.elapsed().as_secs(), PATIENCE.as_secs());
         let activity = Activity::new();
         let request = activity.request();
         let still = tokio::time::timeout(Duration::from_hours(1), activity.is_over()).await;
@@ -217,6 +232,6 @@ mod tests {
         drop(request);
         let since = Instant::now();
         activity.is_over().await;
-        assert_eq!(since.elapsed().as_secs(), PATIENCE.as_secs());
+        assert_eq!(since.elapsed().as_secs(), LAST_PATIENCE.as_secs());
     }
 }

@@ -158,7 +158,7 @@ fn the_logs_of_pulls_lead_to_the_jobs() {
             groups.insert(event["Properties"]["LogGroupName"].as_str().unwrap());
         }
     }
-    assert_eq!(groups, BTreeSet::from(["ApiLogs", "PullLogs"]));
+    assert_eq!(groups, BTreeSet::from(["ApiLogs", "IngressLogs", "PullLogs"]));
     let timeout = properties["Timeout"].as_i64().unwrap();
     assert_eq!(u64::try_from(timeout).unwrap(), 3 * ironwharf_function::jobs::RESERVE.as_secs());
     let input = properties["Events"]["Work"]["Properties"]["Input"].as_str().unwrap();
