@@ -43,6 +43,12 @@ INPUTS = {
         "s3_1000_gets": 0.001,
         "lambda_million_requests": 0.2,
         "lambda_gb_second": 0.00001,
+        "fargate_vcpu_hour": 0.04,
+        "fargate_gb_hour": 0.004,
+        "eventbridge_million_events": 1.5,
+        "scheduler_million_runs": 2,
+        "alarm_metric_month": 0.1,
+        "dashboard_month": 3,
         "lcu_hour": 0.01,
         "balancer_hour": 0.02,
         "public_address_hour": 0.01,
@@ -61,14 +67,27 @@ INPUTS = {
         "ecr_region_gb": 0.002,
         "ecr_month": 5,
     },
-    "lcu": {"gb": 0.5, "connections": 100_000},
-    "fixed": {"hours": 100, "kms_keys": 2, "secrets": 1, "public_addresses": 2},
-    "lambda": {"memory_mb": 512, "milliseconds": {"pull": 10, "push": 40}},
-    "requests": {"overhead_kb": 5, "log_kb": 2, "event_units": 2, "kms_per_object": 0.01},
+    "lcu": {"function_gb": 0.5, "ingress_gb": 1, "connections": 100_000},
+    "fixed": {
+        "hours": 100,
+        "kms_keys": 2,
+        "secrets": 1,
+        "public_addresses": 2,
+        "ingress_tasks": 2,
+        "ingress_vcpus": 0.5,
+        "ingress_gb": 1,
+        "alarm_metrics": 5,
+        "scaling_alarm_metrics": 4,
+        "dashboards": 1,
+    },
+    "jobs": {"runs_per_hour": 60, "queries": 8, "query_units": 0.5},
+    "lambda": {"memory_mb": 512, "milliseconds": {"pull": 10, "push": 40, "jobs": 50, "events": 20}},
+    "requests": {"overhead_kb": 5, "log_kb": 2, "ingress_log_kb": 1, "event_units": 2, "kms_per_object": 0.01},
     "rows": {
         "look": {
             "function": "pull",
             "requests": 1,
+            "ingress_requests": 0,
             "client_s3_gets": 1,
             "events": 0,
             "units": {"BatchGetItem": [2, 3], "GetItem": [1]},
@@ -76,6 +95,7 @@ INPUTS = {
         "store": {
             "function": "push",
             "requests": 2,
+            "ingress_requests": 3,
             "client_s3_gets": 0,
             "events": 1,
             "units": {"BatchWriteItem": [2], "TransactWriteItems": [3, 4]},
@@ -88,6 +108,8 @@ INPUTS = {
             "requests_without_calls": 1,
             "connections": 2,
             "body_kb": 0,
+            "event_runs": 0,
+            "bus_events": 0,
             "rows": {"look": 3},
         },
         "push": {
@@ -96,6 +118,8 @@ INPUTS = {
             "requests_without_calls": 0,
             "connections": 1,
             "body_kb": 90,
+            "event_runs": 1,
+            "bus_events": 2,
             "rows": {"store": 1},
         },
     },
@@ -134,6 +158,7 @@ class ByHand(unittest.TestCase):
                 # 4 * 5 KB are 40 capacity hours, 2 connections only 20.
                 "load balancer": 40 * 0.01,
                 "logs": 8 * 0.53,
+                "EventBridge": 0,
             },
         )
 
@@ -144,27 +169,47 @@ class ByHand(unittest.TestCase):
                 # 2 units once, 3 + 4 and an event of 2 in transactions twice.
                 "DynamoDB": 2 + 2 * 7 + 2 * 2,
                 "S3 and KMS": 10 + 0.03,
-                "Lambda": 2 * 0.2 + 2 * 20_000 * 0.00001,
-                # 2 * 5 KB and a body of 90.
-                "load balancer": 200 * 0.01,
-                "logs": 4 * 0.53,
+                # 2 requests of 40 ms and an event of 20; what goes to the ingress is none.
+                "Lambda": 3 * 0.2 + 2 * 20_000 * 0.00001 + 10_000 * 0.00001,
+                # 2 * 5 KB to the function at half a GB an hour; 3 * 5 and a body of 90 to the ingress at one.
+                "load balancer": (20 + 105) * 0.01,
+                "logs": 3 * 2 * 0.53 + 3 * 0.53,
+                "EventBridge": 2 * 1.5,
             },
         )
 
     def test_connections_decide_where_they_are_more_than_bytes(self):
-        usage = cost.Counter(balancer_kb=500_000, connections=300_000)
+        usage = cost.Counter(function_kb=500_000, ingress_kb=1_000_000, connections=300_000)
         self.assertAlmostEqual(cost.priced(inputs(), usage)["load balancer"], 3 * 0.01)
 
     def test_fixed(self):
-        expected = {"load balancer": 2, "its public addresses": 2, "KMS keys": 2, "secret": 0.4}
+        expected = {
+            "load balancer": 2,
+            "its public addresses": 2,
+            # Two tasks of half a processor and a GB.
+            "streaming ingress": 100 * 2 * (0.02 + 0.004),
+            "jobs": self.jobs(),
+            "alarms": 9 * 0.1,
+            "dashboard": 3,
+            "KMS keys": 2,
+            "secret": 0.4,
+        }
         self.expect(cost.fixed(inputs()), expected)
+
+    @staticmethod
+    def jobs():
+        """6,000 runs of 50 ms at half a GB, with 8 queries of half a unit and 2 KB of logs."""
+        runs = 6_000
+        lambdas = runs * 0.2 / 1e6 + runs * 0.025 * 0.00001
+        return lambdas + runs * 8 * 0.5 * 0.5 / 1e6 + runs * 2 / 1e6 * 0.53 + runs * 2 / 1e6
 
     def test_month(self):
         internet_gb, ours, theirs = cost.month(inputs(), cost.counted_calls(TABLE), "one")
         self.assertEqual(internet_gb, 1_000)
         requests = 2 * sum(per_million("pull").values()) + sum(per_million("push").values())
         # 60 GB of table, with their backup.
-        self.expect(ours, {"fixed": 6.4, "requests": requests, "storage": 10 * 0.02 + 60 * 0.5, "transfer": 90 + 1})
+        fixed = 6.4 + 4.8 + self.jobs() + 0.9 + 3
+        self.expect(ours, {"fixed": fixed, "requests": requests, "storage": 10 * 0.02 + 60 * 0.5, "transfer": 90 + 1})
         self.assertAlmostEqual(theirs, 5 + 10 * 0.1 + 1_000 * 0.08 + 1_000 * 0.002)
 
     def test_cents_are_rounded_as_people_do(self):
@@ -214,6 +259,38 @@ class Refused(unittest.TestCase):
     def test_inputs_that_are_no_numbers(self):
         self.refused("'rows.store.events' in cost.toml is not of its form.", rows=self.changed("store", events=True))
         self.refused("'rows.store.events' in cost.toml is negative.", rows=self.changed("store", events=-1))
+        rows = self.changed("store", ingress_requests=-1)
+        self.refused("'rows.store.ingress_requests' in cost.toml is negative.", rows=rows)
+
+    def test_requests_of_which_nothing_is_said(self):
+        for name in ("requests", "ingress_requests"):
+            rows = self.changed("store")
+            del rows["store"][name]
+            self.refused(f"cost.toml has no 'rows.store.{name}'.", rows=rows)
+
+    def test_events_of_which_nothing_is_said(self):
+        for name in ("event_runs", "bus_events"):
+            operations = copy.deepcopy(INPUTS["operations"])
+            del operations["push"][name]
+            self.refused(f"cost.toml has no 'operations.push.{name}'.", operations=operations)
+
+    def test_a_function_without_milliseconds(self):
+        milliseconds = {"pull": 10, "push": 40, "jobs": 50}
+        changes = {"lambda": {"memory_mb": 512, "milliseconds": milliseconds}}
+        self.refused("cost.toml has no 'lambda.milliseconds.events'.", **changes)
+
+    def test_a_fixed_part_without_one_of_its_numbers(self):
+        needed = {
+            "prices": ("fargate_vcpu_hour", "fargate_gb_hour", "alarm_metric_month", "dashboard_month"),
+            "fixed": ("ingress_tasks", "ingress_vcpus", "alarm_metrics", "scaling_alarm_metrics", "dashboards"),
+            "jobs": ("runs_per_hour", "queries", "query_units"),
+        }
+        for section, names in needed.items():
+            for name in names:
+                values = {key: value for key, value in INPUTS[section].items() if key != name}
+                with self.assertRaises(cost.Refusal) as caught:
+                    cost.fixed(inputs(**{section: values}))
+                self.assertEqual(str(caught.exception), f"cost.toml has no '{section}.{name}'.")
 
 
 class Command(unittest.TestCase):
@@ -278,15 +355,57 @@ class Command(unittest.TestCase):
 
 
 class Template(unittest.TestCase):
-    """What cost.toml repeats from the template."""
+    """What cost.toml repeats from the template and from the code."""
+
+    def setUp(self):
+        self.values = tomllib.loads((HERE / "cost.toml").read_text())
+        self.template = (HERE / "template.yaml").read_text()
+        resources = self.template.partition("\nResources:\n")[2].partition("\nOutputs:\n")[0]
+        self.resources = re.split(r"^  (?=\w+:\n)", resources, flags=re.M)[1:]
+
+    def of_type(self, name):
+        return [resource for resource in self.resources if f"    Type: AWS::{name}\n" in resource]
 
     def test_it_is_the_same(self):
-        template = (HERE / "template.yaml").read_text()
-        values = tomllib.loads((HERE / "cost.toml").read_text())
-        memory = re.findall(r"MemorySize: (\d+)", template)
-        self.assertEqual(memory, [str(values["lambda"]["memory_mb"])])
-        self.assertEqual(template.count("Type: AWS::KMS::Key\n"), values["fixed"]["kms_keys"])
-        self.assertEqual(template.count("Type: AWS::SecretsManager::Secret\n"), values["fixed"]["secrets"])
+        fixed = self.values["fixed"]
+        memory = re.findall(r"MemorySize: (\d+)", self.template)
+        self.assertEqual(memory, [str(self.values["lambda"]["memory_mb"])])
+        self.assertEqual(len(self.of_type("KMS::Key")), fixed["kms_keys"])
+        self.assertEqual(len(self.of_type("SecretsManager::Secret")), fixed["secrets"])
+        self.assertEqual(len(self.of_type("CloudWatch::Dashboard")), fixed["dashboards"])
+        self.assertLessEqual(len(self.of_type("ElasticLoadBalancingV2::ListenerRule")), 10)
+
+    def test_alarms_watch_as_many_metrics(self):
+        alarms = self.of_type("CloudWatch::Alarm")
+        # One that computes names its metrics as MetricStat, another is of one metric.
+        watched = [alarm.count("MetricStat:") or alarm.count("\n      MetricName: ") for alarm in alarms]
+        self.assertNotIn(0, watched)
+        self.assertEqual(sum(watched), self.values["fixed"]["alarm_metrics"])
+        # Below a minute an alarm costs thrice as much.
+        self.assertGreaterEqual(min(int(s) for alarm in alarms for s in re.findall(r"Period: (\d+)", alarm)), 60)
+        policies = self.of_type("ApplicationAutoScaling::ScalingPolicy")
+        self.assertTrue(all("PolicyType: TargetTrackingScaling\n" in policy for policy in policies))
+        self.assertEqual(2 * len(policies), self.values["fixed"]["scaling_alarm_metrics"])
+        self.assertEqual(self.of_type("CloudWatch::CompositeAlarm"), [])
+
+    def test_the_ingress_is_as_large(self):
+        fixed = self.values["fixed"]
+        (task,) = self.of_type("ECS::TaskDefinition")
+        self.assertIn("RuntimePlatform: { CpuArchitecture: X86_64, OperatingSystemFamily: LINUX }", task)
+        self.assertNotIn("EphemeralStorage", task)
+        sizes = {name: int(size) / 1024 for name, size in re.findall(r'^      (Cpu|Memory): "(\d+)"', task, re.M)}
+        self.assertEqual(sizes, {"Cpu": fixed["ingress_vcpus"], "Memory": fixed["ingress_gb"]})
+        (least,) = re.findall(r"^  IngressMinTasks:\n(?:    .*\n)*?    Default: (\d+)$", self.template, re.M)
+        self.assertEqual(int(least), fixed["ingress_tasks"])
+
+    def test_the_jobs_function_asks_as_often(self):
+        jobs = self.values["jobs"]
+        schedules = re.findall(r"ScheduleExpression: (.*)", self.template)
+        self.assertEqual((schedules, jobs["runs_per_hour"]), (["rate(1 minute)"], 60))
+        work = (HERE.parent / "crates/cloud/src/table/work.rs").read_text()
+        (shards,) = re.findall(r"const SHARDS: u8 = (\d+);", work)
+        (kinds,) = re.findall(r"const ALL: \[Self; (\d+)\]", work)
+        self.assertEqual(int(shards) * int(kinds), jobs["queries"])
 
 
 if __name__ == "__main__":

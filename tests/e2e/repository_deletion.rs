@@ -86,6 +86,7 @@ async fn without_server(data_dir: &std::path::Path) -> (App, Table) {
         rate_limits: RateLimits::Unlimited,
         roots: Vec::new(),
         egress: EgressRules::default(),
+        tenancy: ironwharf_registry::Tenancy::Pool,
     };
     (App::new(config, Box::new(regions)), table)
 }

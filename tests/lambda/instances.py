@@ -16,12 +16,10 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
+from front import FunctionFailed
+
 TIMEOUT_SECONDS = 60
 API = "/2018-06-01/runtime"
-
-
-class FunctionFailed(Exception):
-    """An invocation without an answer: a crash, or an error of the function's own."""
 
 
 class _Invocation:

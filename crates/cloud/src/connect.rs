@@ -34,6 +34,22 @@ pub struct CloudConfig {
     pub tenant_roles: TenantRoles,
 }
 
+pub(crate) fn https_client() -> SharedHttpClient {
+    aws_smithy_http_client::Builder::new().tls_provider(Provider::Rustls(CryptoMode::Ring)).build_https()
+}
+
+/// What the clients of AWS (or `endpoint_url`) share, with the credentials of the
+/// environment: the function's role, a profile, or variables.
+pub(crate) async fn sdk_config(region: &Region, endpoint_url: Option<&str>) -> SdkConfig {
+    let mut loader = aws_config::defaults(BehaviorVersion::latest())
+        .http_client(https_client())
+        .region(aws_config::Region::new(region.to_string()));
+    if let Some(endpoint_url) = endpoint_url {
+        loader = loader.endpoint_url(endpoint_url);
+    }
+    loader.load().await
+}
+
 /// Services in this process: one HTTP client each, which never opens a connection.
 #[derive(Clone, Debug)]
 pub struct HttpClients {
@@ -73,15 +89,7 @@ impl Cloud {
     /// Connects to AWS (or `endpoint_url`) with the credentials of the
     /// environment: the function's role, a profile, or variables.
     pub async fn connect(config: CloudConfig) -> Self {
-        let https =
-            aws_smithy_http_client::Builder::new().tls_provider(Provider::Rustls(CryptoMode::Ring)).build_https();
-        let mut loader = aws_config::defaults(BehaviorVersion::latest())
-            .http_client(https)
-            .region(aws_config::Region::new(config.region.to_string()));
-        if let Some(endpoint_url) = &config.endpoint_url {
-            loader = loader.endpoint_url(endpoint_url);
-        }
-        let shared = loader.load().await;
+        let shared = sdk_config(&config.region, config.endpoint_url.as_deref()).await;
         Self::from_sdk(&shared, config, None)
     }
 

@@ -7,6 +7,8 @@
 
 pub mod connect;
 mod encryption;
+#[cfg(feature = "event-bus")]
+pub mod event_bus;
 pub mod key_secrets;
 pub mod objects;
 pub mod random;

@@ -134,6 +134,7 @@ impl Server {
             rate_limits: options.rate_limits,
             roots: vec![RootCredentials { account: options.account, access_key_id, secret_access_key }],
             egress: options.egress,
+            tenancy: ironwharf_registry::Tenancy::Pool,
         };
         let app = App::new(config, regions);
         app.open_region(&options.region).await.map_err(|error| {

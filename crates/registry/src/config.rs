@@ -26,6 +26,18 @@ pub struct AppConfig {
     pub roots: Vec<RootCredentials>,
     /// Where the registry connects to when a tenant names a host.
     pub egress: EgressRules,
+    /// Whose the registry is.
+    pub tenancy: Tenancy,
+}
+
+/// Whose a registry is.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Tenancy {
+    /// Many tenants', with an account each.
+    #[default]
+    Pool,
+    /// One account's own, that of the root: there is no other.
+    Silo,
 }
 
 /// The root credentials of an account.

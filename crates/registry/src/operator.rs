@@ -17,6 +17,7 @@ use crate::app::App;
 use crate::audit::lookup::{self, LookupRequest, LookupResponse};
 use crate::authenticate::Caller;
 use crate::authorize::{Details, Permit, Resource, authorize};
+use crate::config::Tenancy;
 use crate::identity::Directory;
 use crate::identity::access_keys::{NewAccessKey, new_key};
 
@@ -220,6 +221,10 @@ impl Call<'_> {
     }
 
     async fn create(&self, input: CreateAccountRequest) -> Result<AccountResponse> {
+        if self.app.config().tenancy == Tenancy::Silo {
+            let message = "This registry is one account's own (its tenancy is 'silo'): it has no others".to_owned();
+            return Err(Error::Validation { message });
+        }
         let name = input.account_name.trim().to_owned();
         if name.is_empty() || name.chars().count() > MAX_NAME || name.chars().any(char::is_control) {
             let message = format!("accountName must have 1 to {MAX_NAME} characters");

@@ -8,8 +8,9 @@ use http::header::{ALLOW, CACHE_CONTROL, CONTENT_LENGTH, CONTENT_TYPE, HeaderVal
 use http::{Method, Request, Response, StatusCode, Uri};
 use ironwharf_model::Error;
 use ironwharf_registry::{App, Body, body};
-use ironwharf_wire::error::{codes, oci_body};
-use lambda_http::{LambdaEvent, Service};
+use ironwharf_wire::error::{aws_body, codes, oci_body};
+use ironwharf_wire::iam;
+use lambda_http::LambdaEvent;
 use serde_json::value::RawValue;
 
 use crate::answer::Answer;
@@ -57,10 +58,11 @@ impl Function {
         let uri = request.uri().clone();
         let may_be_sent_on = self.scope == Scope::Pull && request.method() == Method::GET;
         let answer = Answer::of(self.respond(request).await, sender).await;
-        if may_be_sent_on && sender == Sender::LoadBalancer && answer.is_larger_than(LOAD_BALANCER_BYTES) {
-            return Answer::of(send_on(&uri), sender).await;
+        if sender != Sender::LoadBalancer || !answer.is_larger_than(LOAD_BALANCER_BYTES) {
+            return answer;
         }
-        answer
+        let instead = if may_be_sent_on { send_on(&uri) } else { too_large(&answer) };
+        Answer::of(instead, sender).await
     }
 
     /// Answers a request, unless it is another function's.
@@ -89,6 +91,24 @@ fn send_on(uri: &Uri) -> Response<Body> {
     response
 }
 
+/// What a client of the API is told whose answer does not pass. Pages are made to
+/// fit; this is for what is asked for by name, and for listings of IAM.
+fn too_large(answer: &Answer) -> Response<Body> {
+    let error = Error::invalid_parameter("request", "the answer has more than 1 MB: ask for less at once");
+    let codes = codes(&error);
+    let is_xml = answer.headers.get(CONTENT_TYPE.as_str()).is_some_and(|kind| kind.starts_with("text/xml"));
+    let (status, kind, body) = if is_xml {
+        let id = answer.headers.get("x-amzn-requestid").map_or("", String::as_str);
+        (codes.query_status, "text/xml", iam::SERVICE.error(&error, id))
+    } else {
+        (codes.aws_status, "application/x-amz-json-1.1", aws_body(&error).to_string())
+    };
+    let mut response = Response::new(body::full(body));
+    *response.status_mut() = status;
+    response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(kind));
+    response
+}
+
 /// The answer to a request that does not reach the registry, in the form that
 /// the registry gives to paths that are neither protocol's.
 fn refuse(error: &Error, method: &Method) -> Response<Body> {
@@ -104,7 +124,7 @@ fn refuse(error: &Error, method: &Method) -> Response<Body> {
     response
 }
 
-impl Service<LambdaEvent<Box<RawValue>>> for Function {
+impl lambda_http::Service<LambdaEvent<Box<RawValue>>> for Function {
     type Response = Answer;
     type Error = Infallible;
     type Future = Pin<Box<dyn Future<Output = Result<Answer, Infallible>> + Send>>;

@@ -10,6 +10,7 @@
 //! | what has the bytes of a layer comes over HTTP instead | [`ingress`] |
 //! | the answer becomes what the sender of the event expects | [`answer`] |
 //! | a schedule and a log say what else is to be done | [`jobs`] |
+//! | the stream of the table says what others are to be told | [`events`] |
 //!
 //! Invariant: nothing here decides what a request means; that is
 //! `ironwharf_registry`'s.
@@ -19,6 +20,7 @@
 
 pub mod answer;
 pub mod event;
+pub mod events;
 pub mod function;
 pub mod ingress;
 pub mod jobs;
@@ -26,6 +28,7 @@ pub mod scope;
 pub mod settings;
 mod start;
 
+pub use events::Events;
 pub use function::Function;
 pub use jobs::Jobs;
 pub use scope::Scope;

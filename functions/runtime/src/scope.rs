@@ -8,7 +8,7 @@
 //! client can be told to split what it sends. What carries a layer or a manifest
 //! goes to the ingress, which is no Lambda function and reads a body as it comes.
 //! It takes no larger answer either: whoever asks for a larger manifest is sent to
-//! the ingress too ([`through_ingress`]).
+//! the ingress too ([`through_ingress`]), and so goes what brings manifests by the API.
 
 use http::header::HeaderName;
 use http::{HeaderMap, Method, Uri};
@@ -17,8 +17,12 @@ use ironwharf_model::{Error, Result};
 /// The header that names the operation of an API request.
 const TARGET: HeaderName = HeaderName::from_static("x-amz-target");
 
-/// The one operation whose requests carry the bytes of a layer.
-const UPLOAD_LAYER_PART: &str = "AmazonEC2ContainerRegistry_V20150921.UploadLayerPart";
+/// The operations whose requests or answers carry the bytes of layers or manifests.
+pub const LARGE_OPERATIONS: [&str; 3] = [
+    "AmazonEC2ContainerRegistry_V20150921.BatchGetImage",
+    "AmazonEC2ContainerRegistry_V20150921.PutImage",
+    "AmazonEC2ContainerRegistry_V20150921.UploadLayerPart",
+];
 
 /// What a request says that is to be answered by the ingress.
 const THROUGH_INGRESS: &str = "through=ingress";
@@ -37,10 +41,10 @@ pub enum Scope {
     Pull,
     /// `POST` and `DELETE` on `/v2/`, but for blobs that one `POST` carries.
     Push,
-    /// `POST /`, but for parts of layers.
+    /// `POST /`, but for [`LARGE_OPERATIONS`].
     Api,
     /// Whatever carries the bytes of a layer or a manifest: `PATCH` and `PUT` on
-    /// `/v2/`, `POST` there with `?digest=`, and `UploadLayerPart`. What
+    /// `/v2/`, `POST` there with `?digest=`, and [`LARGE_OPERATIONS`]. What
     /// [`through_ingress`] sends there. And `/healthz`, because it is the one that runs all the time.
     Ingress,
 }
@@ -66,7 +70,7 @@ impl Scope {
             Method::PATCH | Method::PUT if is_oci(path) => Some(Self::Ingress),
             Method::POST if is_oci(path) && carries_blob(uri) => Some(Self::Ingress),
             Method::POST | Method::DELETE if is_oci(path) => Some(Self::Push),
-            Method::POST if path == "/" && is_layer_part(headers) => Some(Self::Ingress),
+            Method::POST if path == "/" && is_large(headers) => Some(Self::Ingress),
             Method::POST if path == "/" => Some(Self::Api),
             _ => None,
         }
@@ -115,8 +119,8 @@ fn is_sent_on(uri: &Uri) -> bool {
     uri.query().is_some_and(|query| query.split('&').any(|pair| pair.eq_ignore_ascii_case(THROUGH_INGRESS)))
 }
 
-fn is_layer_part(headers: &HeaderMap) -> bool {
-    headers.get(TARGET).is_some_and(|target| target == UPLOAD_LAYER_PART)
+fn is_large(headers: &HeaderMap) -> bool {
+    headers.get(TARGET).is_some_and(|target| LARGE_OPERATIONS.iter().any(|large| target == large))
 }
 
 #[cfg(test)]
@@ -159,8 +163,12 @@ mod tests {
             let target = format!("AmazonEC2ContainerRegistry_V20150921.{operation}");
             HeaderMap::from_iter([(TARGET, target.parse().unwrap())])
         };
-        assert_eq!(owners(&Method::POST, "/", &target("UploadLayerPart")), [Scope::Ingress]);
-        assert_eq!(owners(&Method::POST, "/", &target("CompleteLayerUpload")), [Scope::Api]);
+        for operation in ["BatchGetImage", "PutImage", "UploadLayerPart"] {
+            assert_eq!(owners(&Method::POST, "/", &target(operation)), [Scope::Ingress]);
+        }
+        for operation in ["CompleteLayerUpload", "PutImageTagMutability", "BatchGetImages"] {
+            assert_eq!(owners(&Method::POST, "/", &target(operation)), [Scope::Api]);
+        }
         assert_eq!(owners(&Method::POST, "/v2/", &target("UploadLayerPart")), [Scope::Push]);
     }
 

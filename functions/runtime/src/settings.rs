@@ -10,13 +10,14 @@
 //! | `IRONWHARF_ROOT_ACCOUNT` | the account, 12 digits |
 //! | `IRONWHARF_ROOT_ACCESS_KEY_ID` | the access key id of its root |
 //! | `IRONWHARF_ROOT_SECRET_ACCESS_KEY` | its secret; only what verifies signatures has it: the api function and the ingress |
+//! | `IRONWHARF_TENANCY` | `pool` for accounts of many tenants, `silo` for the one of the root alone; `pool` if it is not set |
 //! | `IRONWHARF_TENANT_READ_ROLE` | the ARN of the role that tenants' data is read with; optional |
 //! | `IRONWHARF_TENANT_WRITE_ROLE` | the same for writing; the pull function has none |
 //! | `AWS_ENDPOINT_URL` | other services than AWS's, such as LocalStack's; optional |
 
 use ironwharf_cloud::{CloudConfig, TenantRoles, random};
 use ironwharf_model::{AccountId, Region};
-use ironwharf_registry::{AppConfig, EgressRules, RateLimits, RegistryHost, RootCredentials};
+use ironwharf_registry::{AppConfig, EgressRules, RateLimits, RegistryHost, RootCredentials, Tenancy};
 
 /// What a function needs to start.
 #[derive(Clone, Debug)]
@@ -34,13 +35,9 @@ impl Settings {
     /// A sentence that names the variable, and what it should be.
     pub fn read(verifies_signatures: bool, variable: impl Fn(&str) -> Option<String>) -> Result<Self, String> {
         let optional = |name: &str| variable(name).filter(|value| !value.is_empty());
-        let required = |name: &str, what: &str| {
-            optional(name).ok_or_else(|| format!("The environment variable {name} is not set: it must be {what}."))
-        };
-        let invalid = |name: &str, what: &str| format!("The environment variable {name} must be {what}.");
+        let required = |name: &str, what: &str| required(&variable, name, what);
 
-        let region = required("AWS_REGION", REGION)?;
-        let region = Region::parse(&region).map_err(|_| invalid("AWS_REGION", REGION))?;
+        let region = region(&variable)?;
         let table = required("IRONWHARF_TABLE", "the name of the DynamoDB table")?;
         let bucket = required("IRONWHARF_BUCKET", "the name of the S3 bucket")?;
         let kms_key = required("IRONWHARF_KMS_KEY", "the alias, id or ARN of the KMS key")?;
@@ -57,6 +54,11 @@ impl Settings {
             // nobody knows stands in, so that no signature could pass.
             random::hex::<32>()
         };
+        let tenancy = match optional("IRONWHARF_TENANCY").as_deref() {
+            None | Some("pool") => Tenancy::Pool,
+            Some("silo") => Tenancy::Silo,
+            Some(_) => return Err(invalid("IRONWHARF_TENANCY", "pool or silo")),
+        };
         Ok(Self {
             app: AppConfig {
                 identity_region: region.clone(),
@@ -68,6 +70,7 @@ impl Settings {
                 rate_limits: RateLimits::ECR,
                 roots: vec![RootCredentials { account, access_key_id, secret_access_key }],
                 egress: EgressRules::default(),
+                tenancy,
             },
             cloud: CloudConfig {
                 region,
@@ -82,6 +85,29 @@ impl Settings {
             },
         })
     }
+}
+
+/// A variable that has to be there.
+///
+/// # Errors
+/// A sentence that names it, and what it should be.
+pub(crate) fn required(variable: impl Fn(&str) -> Option<String>, name: &str, what: &str) -> Result<String, String> {
+    variable(name)
+        .filter(|value| !value.is_empty())
+        .ok_or_else(|| format!("The environment variable {name} is not set: it must be {what}."))
+}
+
+/// The Region.
+///
+/// # Errors
+/// A sentence that names its variable.
+pub(crate) fn region(variable: impl Fn(&str) -> Option<String>) -> Result<Region, String> {
+    let region = required(variable, "AWS_REGION", REGION)?;
+    Region::parse(&region).map_err(|_| invalid("AWS_REGION", REGION))
+}
+
+fn invalid(name: &str, what: &str) -> String {
+    format!("The environment variable {name} must be {what}.")
 }
 
 const REGION: &str = "the name of a Region, such as us-east-1";
@@ -125,6 +151,7 @@ mod tests {
             ("AWS_REGION", "nowhere"),
             ("IRONWHARF_REGISTRY_HOST", "https://registry.example.com"),
             ("IRONWHARF_ROOT_ACCOUNT", "12"),
+            ("IRONWHARF_TENANCY", "shared"),
         ] {
             let sentence = read(true, name, Some(bad)).unwrap_err();
             assert!(sentence.starts_with(&format!("The environment variable {name} must be")), "{sentence}");
@@ -137,6 +164,8 @@ mod tests {
         assert!(!settings.app.create_on_push);
         assert!(!settings.app.serves_objects);
         assert_eq!(settings.cloud.endpoint_url, None);
+        assert_eq!(settings.app.tenancy, Tenancy::Pool);
+        assert_eq!(read(true, "IRONWHARF_TENANCY", Some("silo")).unwrap().app.tenancy, Tenancy::Silo);
     }
 
     #[test]

@@ -45,6 +45,7 @@ mod archive;
 mod attributes;
 mod audit;
 mod blobs;
+mod changes;
 mod creation_templates;
 pub mod identity;
 mod images;
@@ -78,6 +79,7 @@ use crate::STORAGE_FULL;
 use attributes::{EXPIRES, Item, PARTITION, SORT};
 pub use audit::{AuditRecord, PendingAudit, audit_position};
 pub use blobs::{BlobRecord, BlobState, LayerState};
+pub use changes::{ImageChange, StreamRecord};
 pub use creation_templates::{CreationTemplate, NewTemplate, TemplateEncryption};
 pub use images::{
     Commit, CommitConflict, INLINE_MANIFEST_BYTES, ImageRecord, NewImage, PushState, StoredManifest, TagRecord,

@@ -19,7 +19,7 @@ use ironwharf_wire::ecr::shapes::{
 };
 use ironwharf_wire::ecr::{OperationName, Timestamp};
 
-use super::paging::PageRequest;
+use super::paging::{DEFAULT_RESULTS, PageRequest};
 use super::repositories::{filters_of, labels, mutability_of};
 use super::repository_tags::tags_of;
 use super::{Call, Operation, Target, policy_text};
@@ -374,6 +374,10 @@ impl Operation for DescribeRepositoryCreationTemplates {
 
     fn target(_: &Self::Input) -> Target<'_> {
         Target::registry()
+    }
+
+    fn page_size(input: &mut Self::Input) -> Option<(&mut Option<i32>, i32)> {
+        input.prefixes.is_none().then_some((&mut input.max_results, DEFAULT_RESULTS))
     }
 
     /// Prefixes that have no template are left out: the operation has no error

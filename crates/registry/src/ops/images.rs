@@ -15,7 +15,7 @@ use ironwharf_wire::ecr::shapes::{
 use ironwharf_wire::ecr::{OperationName, Timestamp};
 
 use super::layers::digest_parameter;
-use super::paging::PageRequest;
+use super::paging::{DEFAULT_RESULTS, PageRequest};
 use super::{Call, Operation, Target};
 use crate::delete_image::{LastTag, delete_image, delete_tag};
 use crate::pull_image;
@@ -431,6 +431,10 @@ impl Operation for DescribeImages {
 
     fn target(input: &Self::Input) -> Target<'_> {
         Target::repository(input.registry_id.as_deref(), &input.repository_name)
+    }
+
+    fn page_size(input: &mut Self::Input) -> Option<(&mut Option<i32>, i32)> {
+        input.image_ids.is_none().then_some((&mut input.max_results, DEFAULT_RESULTS))
     }
 
     async fn run(call: &Call<'_>, input: Self::Input) -> Result<Self::Output> {

@@ -19,7 +19,7 @@ use ironwharf_wire::ecr::shapes::{
 use ironwharf_wire::ecr::{OperationName, Timestamp};
 
 use super::lifecycle::check;
-use super::paging::PageRequest;
+use super::paging::{DEFAULT_RESULTS, PageRequest};
 use super::repository_policy::current;
 use super::{Call, Operation, Target};
 use crate::jobs::lifecycle::preview;
@@ -91,6 +91,10 @@ impl Operation for GetLifecyclePolicyPreview {
 
     fn target(input: &Self::Input) -> Target<'_> {
         Target::repository(input.registry_id.as_deref(), &input.repository_name)
+    }
+
+    fn page_size(input: &mut Self::Input) -> Option<(&mut Option<i32>, i32)> {
+        input.image_ids.is_none().then_some((&mut input.max_results, DEFAULT_RESULTS))
     }
 
     async fn run(call: &Call<'_>, input: Self::Input) -> Result<Self::Output> {

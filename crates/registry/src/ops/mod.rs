@@ -41,7 +41,7 @@ pub(crate) trait Operation {
     /// Its name.
     const NAME: OperationName;
     /// Its input, of which all constraints of the model hold.
-    type Input: DeserializeOwned + Send;
+    type Input: DeserializeOwned + Clone + Send;
     /// Its output.
     type Output: Serialize;
 
@@ -50,6 +50,12 @@ pub(crate) trait Operation {
 
     /// The resource tags that the input gives, for operations that set some.
     fn request_tags(_: &Self::Input) -> Option<BTreeMap<String, String>> {
+        None
+    }
+
+    /// The page size in the input and the one where it has none, for a listing that
+    /// has pages.
+    fn page_size(_: &mut Self::Input) -> Option<(&mut Option<i32>, i32)> {
         None
     }
 
@@ -119,6 +125,10 @@ impl<'a> Target<'a> {
         })
     }
 }
+
+/// The most bytes of a page. A load balancer takes 1 MB of a function's answer, in
+/// which this JSON is a string with its quotes escaped.
+const PAGE_BYTES: usize = 700 * 1024;
 
 /// An authorized call.
 pub(crate) struct Call<'a> {
@@ -220,10 +230,27 @@ async fn call<O: Operation>(app: &App, parts: &Parts, mut caller: Caller, body: 
         permit.require(&action, &resource, &details).await?;
     }
     let call = Call { app, parts, permit };
-    let result = O::run(&call, input).await;
+    let result = run::<O>(&call, input).await;
     call.permit.conclude(result.as_ref().err()).await;
-    let output = result?;
-    serde_json::to_vec(&output).map_err(Error::internal)
+    result
+}
+
+/// Runs an operation. A page that is too large is read again with as many members
+/// as may fit: a page may always have fewer than were asked for.
+async fn run<O: Operation>(call: &Call<'_>, mut input: O::Input) -> Result<Vec<u8>> {
+    loop {
+        let mut again = O::page_size(&mut input).is_some().then(|| input.clone());
+        let output = serde_json::to_vec(&O::run(call, input).await?).map_err(Error::internal)?;
+        let Some(mut smaller) = again.take().filter(|_| output.len() > PAGE_BYTES) else { return Ok(output) };
+        let Some((size, usual)) = O::page_size(&mut smaller) else { return Ok(output) };
+        let asked = usize::try_from(size.unwrap_or(usual)).unwrap_or(1);
+        if asked <= 1 {
+            return Ok(output);
+        }
+        let fitting = (asked * PAGE_BYTES / output.len()).clamp(1, asked - 1);
+        *size = Some(i32::try_from(fitting).unwrap_or(1));
+        input = smaller;
+    }
 }
 
 /// The input of an operation, and what it acts on.

@@ -9,7 +9,7 @@ use ironwharf_wire::seal::PageToken;
 use crate::authorize::Permit;
 
 /// ECR's page size where none is given.
-const DEFAULT_RESULTS: usize = 100;
+pub(super) const DEFAULT_RESULTS: i32 = 100;
 
 /// The page a caller asks for.
 pub(super) struct PageRequest<'a> {
@@ -33,14 +33,15 @@ impl<'a> PageRequest<'a> {
 
     /// The same for an operation with another page size where none is given.
     pub(super) async fn open_of(
-        default_results: usize,
+        default_results: i32,
         permit: &'a Permit,
         selection: &str,
         max_results: Option<i32>,
         token: Option<&str>,
     ) -> Result<Self> {
         let listing = format!("{}|{selection}", permit.registry());
-        let limit = max_results.and_then(|limit| usize::try_from(limit).ok()).unwrap_or(default_results);
+        // The model lets no other numbers through.
+        let limit = usize::try_from(max_results.unwrap_or(default_results)).unwrap_or(1);
         let position = match token.filter(|token| !token.is_empty()) {
             None => None,
             Some(token) => Some(open(permit, &listing, token).await?),

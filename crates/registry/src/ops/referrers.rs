@@ -12,7 +12,7 @@ use super::paging::PageRequest;
 use super::{Call, Operation, Target};
 
 /// ECR's page size where none is given.
-const DEFAULT_RESULTS: usize = 20;
+const DEFAULT_RESULTS: i32 = 20;
 
 /// How many are read at a time, and how often at most for one page: a filter
 /// that matches little makes short pages.
@@ -28,6 +28,10 @@ impl Operation for ListImageReferrers {
 
     fn target(input: &Self::Input) -> Target<'_> {
         Target::repository(input.registry_id.as_deref(), &input.repository_name)
+    }
+
+    fn page_size(input: &mut Self::Input) -> Option<(&mut Option<i32>, i32)> {
+        Some((&mut input.max_results, DEFAULT_RESULTS))
     }
 
     /// Whether or not the subject is there, as `GET referrers`.

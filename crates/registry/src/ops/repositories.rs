@@ -13,7 +13,7 @@ use ironwharf_wire::ecr::shapes::{
 };
 use ironwharf_wire::ecr::{OperationName, Timestamp};
 
-use super::paging::PageRequest;
+use super::paging::{DEFAULT_RESULTS, PageRequest};
 use super::{Call, Operation, Target};
 use crate::authorize::{Details, Resource};
 use crate::encryption::{encryption_of, shape_of};
@@ -146,6 +146,10 @@ impl Operation for DescribeRepositories {
             Some(names) if !names.is_empty() => Target::repositories(input.registry_id.as_deref(), names),
             _ => Target::catalog(input.registry_id.as_deref()),
         }
+    }
+
+    fn page_size(input: &mut Self::Input) -> Option<(&mut Option<i32>, i32)> {
+        input.repository_names.is_none().then_some((&mut input.max_results, DEFAULT_RESULTS))
     }
 
     async fn run(call: &Call<'_>, input: Self::Input) -> Result<Self::Output> {

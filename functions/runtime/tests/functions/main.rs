@@ -7,3 +7,4 @@ mod ingress;
 mod jobs;
 mod support;
 mod template;
+mod told;

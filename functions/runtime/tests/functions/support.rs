@@ -284,6 +284,7 @@ impl Registry {
                 secret_access_key: SECRET.to_owned(),
             }],
             egress: EgressRules::default(),
+            tenancy: ironwharf_registry::Tenancy::Pool,
         };
         // Each with caches of its own, as functions have.
         let app = || {

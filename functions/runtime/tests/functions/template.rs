@@ -7,7 +7,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use crate::support::{Answer, Gateway, REGION, Registry, Request, digest};
 use aws_credential_types::Credentials;
 use aws_sdk_dynamodb::config::{BehaviorVersion, Region};
+use ironwharf_cloud::Encryption;
+use ironwharf_cloud::table::{Incarnation, Key, RepositoryKey};
 use ironwharf_function::Scope;
+use ironwharf_model::{AccountId, Digest, RepositoryName};
 use serde_json::{Value, json};
 use yaml_rust2::{Yaml, YamlLoader};
 
@@ -165,6 +168,53 @@ fn the_logs_of_pulls_lead_to_the_jobs() {
     assert_eq!(input, crate::jobs::SCHEDULED);
 }
 
+/// The events function gets what it can read, which is little of the stream, and
+/// puts it where the role allows.
+#[test]
+fn changes_of_images_lead_to_the_bus() {
+    let template = template();
+    let properties = &template["Resources"]["EventsFunction"]["Properties"];
+    let stream = &properties["Events"]["Images"]["Properties"];
+    assert_eq!(stream["Stream"].as_str(), Some("Table.StreamArn"));
+    assert_eq!(texts(&stream["FunctionResponseTypes"]), BTreeSet::from(["ReportBatchItemFailures".to_owned()]));
+    let pattern = stream["FilterCriteria"]["Filters"][0]["Pattern"].as_str().unwrap();
+    let pattern: Value = serde_json::from_str(pattern).unwrap();
+    let expected =
+        json!({ "dynamodb": { "Keys": { "pk": { "S": [{ "prefix": "T#" }] }, "sk": { "S": [{ "prefix": "I#" }] } } } });
+    assert_eq!(pattern, expected);
+    let repository = RepositoryKey {
+        account: AccountId::parse("123456789012").unwrap(),
+        name: RepositoryName::parse("app").unwrap(),
+        incarnation: Incarnation::random(),
+        encryption: Encryption::Aes256,
+    };
+    let image = Digest::sha256(b"");
+    let (partition, sort) = Key::Image { repository: &repository, digest: &image }.encode();
+    assert!(partition.starts_with("T#") && sort.starts_with("I#"), "{partition} {sort}");
+    let granted = own_statements(&template, "EventsFunction").iter().flat_map(|statement| texts(&statement["Action"]));
+    assert_eq!(granted.collect::<BTreeSet<_>>(), BTreeSet::from(["events:PutEvents".to_owned()]));
+    assert_eq!(properties["Environment"]["Variables"]["IRONWHARF_EVENT_BUS"].as_str(), Some("EventBus"));
+}
+
+/// The ingress grows with the requests that it says it has.
+#[test]
+fn the_load_of_the_ingress_leads_to_more_tasks() {
+    let template = template();
+    let resources = &template["Resources"];
+    let filter = &resources["IngressRequestsMetric"]["Properties"];
+    assert_eq!(filter["LogGroupName"].as_str(), Some("IngressLogs"));
+    let pattern = format!("{{ $.target = \"{}\" }}", ironwharf_function::ingress::LOAD_LOG_TARGET);
+    assert_eq!(filter["FilterPattern"].as_str(), Some(pattern.as_str()));
+    let metric = &filter["MetricTransformations"][0];
+    assert_eq!(metric["MetricValue"].as_str(), Some("$.fields.requests"));
+    let policy = &resources["IngressRequests"]["Properties"]["TargetTrackingScalingPolicyConfiguration"];
+    let followed = &policy["CustomizedMetricSpecification"];
+    assert_eq!(followed["MetricName"], metric["MetricName"]);
+    assert_eq!(followed["Namespace"], metric["MetricNamespace"]);
+    let half = ironwharf_function::ingress::UPLOADS / 2;
+    assert_eq!(policy["TargetValue"].as_i64(), Some(i64::try_from(half).unwrap()));
+}
+
 /// What policies of their own add to the role of a function.
 fn granted_besides(template: &Yaml, function: &str) -> BTreeSet<String> {
     let policies = ["TenantReaders", "TenantWriters"].map(|name| &template["Resources"][name]["Properties"]);
@@ -202,8 +252,10 @@ fn the_tenant_roles_reach_items_and_objects_of_their_tenant_only() {
         assert_eq!(texts(&trust["Action"]), BTreeSet::from(["sts:AssumeRole".to_owned(), "sts:TagSession".to_owned()]));
         let tags = &trust["Condition"]["ForAllValues:StringEquals"]["aws:TagKeys"];
         assert_eq!(texts(tags), BTreeSet::from(["tenant".to_owned()]));
-        let digits = trust["Condition"]["StringLike"]["aws:RequestTag/tenant"].as_str();
-        assert_eq!(digits, Some("?".repeat(12).as_str()));
+        // Any tenant, or the one of a silo: `!If`, without its tag.
+        let tenant = trust["Condition"]["StringLike"]["aws:RequestTag/tenant"].as_vec().unwrap();
+        let tenant: Vec<_> = tenant.iter().map(|part| part.as_str().unwrap()).collect();
+        assert_eq!(tenant, ["IsSilo", "AWS::AccountId", "?".repeat(12).as_str()]);
 
         let policy: Value = serde_json::from_str(text).unwrap();
         for statement in policy["Statement"].as_array().unwrap() {
@@ -489,8 +541,8 @@ struct Rule {
     priority: i64,
     methods: BTreeSet<String>,
     paths: BTreeSet<String>,
-    /// The header it asks for, and its value.
-    header: Option<(String, String)>,
+    /// The header it asks for, and its values.
+    header: Option<(String, BTreeSet<String>)>,
     /// The parameter it asks for, and its value or `*`.
     parameter: Option<(String, String)>,
     scope: Scope,
@@ -532,9 +584,10 @@ impl Rule {
                 }
                 "http-header" => {
                     let config = &condition["HttpHeaderConfig"];
-                    let text = |yaml: &Yaml| yaml.as_str().unwrap().to_owned();
-                    read.header = Some((text(&config["HttpHeaderName"]), text(&config["Values"][0])));
-                    1
+                    let values = texts(&config["Values"]);
+                    let count = values.len();
+                    read.header = Some((config["HttpHeaderName"].as_str().unwrap().to_owned(), values));
+                    count
                 }
                 "query-string" => {
                     let pair = &condition["QueryStringConfig"]["Values"][0];
@@ -555,8 +608,8 @@ impl Rule {
             Some(start) => request.path.starts_with(start),
             None => request.path == *path,
         });
-        let has_header = self.header.as_ref().is_none_or(|(name, value)| {
-            request.headers.iter().any(|(given, text)| given.eq_ignore_ascii_case(name) && text == value)
+        let has_header = self.header.as_ref().is_none_or(|(name, values)| {
+            request.headers.iter().any(|(given, text)| given.eq_ignore_ascii_case(name) && values.contains(text))
         });
         let has_parameter = self.parameter.as_ref().is_none_or(|(name, value)| {
             let mut pairs = request.query.split('&').map(|pair| pair.split_once('=').unwrap_or((pair, "")));
@@ -597,7 +650,9 @@ fn each_request_is_led_to_what_answers_it() {
             led.insert(rule.priority, rule.scope);
         }
     }
-    for operation in ["UploadLayerPart", "InitiateLayerUpload", "PutImage"] {
+    for operation in
+        ["UploadLayerPart", "InitiateLayerUpload", "PutImage", "PutImageTagMutability", "BatchGetImage", "ListImages"]
+    {
         let request = Request::api(operation, &json!({}));
         let rule = rules.iter().find(|rule| rule.matches(&request)).unwrap();
         assert_eq!(rule.scope, request.owner(), "{operation}");

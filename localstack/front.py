@@ -12,10 +12,9 @@ import json
 import threading
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from typing import Any
+from typing import Any, Protocol
 from urllib.parse import urlsplit
 
-from instances import Function, FunctionFailed
 from rules import Rule
 
 # "The maximum size of the request body that you can send to a Lambda function is 1 MB",
@@ -27,6 +26,33 @@ BLOCK_BYTES = 256 * 1024
 TEXT = ("text/", "application/json", "application/javascript", "application/xml")
 
 HOP_BY_HOP = {"connection", "keep-alive", "transfer-encoding", "te", "upgrade", "proxy-connection", "expect"}
+
+
+class FunctionFailed(Exception):
+    """An invocation without an answer: a crash, or an error of the function's own."""
+
+
+class Function(Protocol):
+    """What answers events."""
+
+    name: str
+
+    def invoke(self, event: Any) -> Any:
+        """The answer to an event; FunctionFailed if there is none."""
+
+
+class DeployedFunction:
+    """A function that a service of Lambda runs."""
+
+    def __init__(self, client: Any, name: str):
+        self.client, self.name = client, name
+
+    def invoke(self, event: Any) -> Any:
+        answer = self.client.invoke(FunctionName=self.name, Payload=json.dumps(event).encode())
+        payload = json.loads(answer["Payload"].read() or b"null")
+        if answer.get("FunctionError"):
+            raise FunctionFailed(f"{self.name}: {payload}")
+        return payload
 
 
 class Front:

@@ -8,7 +8,7 @@ from urllib.parse import parse_qsl
 
 import yaml
 
-TEMPLATE = Path(__file__).resolve().parents[2] / "infra" / "template.yaml"
+TEMPLATE = Path(__file__).resolve().parents[1] / "infra" / "template.yaml"
 
 
 class _Loader(yaml.SafeLoader):
@@ -34,7 +34,7 @@ class Rule:
     target: str
     methods: set[str] = field(default_factory=set)
     paths: list[str] = field(default_factory=list)
-    header: tuple[str, str] | None = None
+    header: tuple[str, set[str]] | None = None
     parameter: tuple[str, str] | None = None
 
     def matches(self, method: str, path: str, query: str, headers: Any) -> bool:
@@ -43,7 +43,7 @@ class Rule:
         return (
             method in self.methods
             and any(fnmatchcase(path, pattern) for pattern in self.paths)
-            and (self.header is None or headers.get(self.header[0], "").lower() == self.header[1].lower())
+            and (self.header is None or headers.get(self.header[0], "").lower() in self.header[1])
             and (
                 self.parameter is None
                 or any(name == self.parameter[0] and fnmatchcase(value, self.parameter[1]) for name, value in given)
@@ -71,7 +71,7 @@ def read_rules() -> list[Rule]:
                     rule.paths = condition["PathPatternConfig"]["Values"]
                 case "http-header":
                     config = condition["HttpHeaderConfig"]
-                    rule.header = (config["HttpHeaderName"], config["Values"][0])
+                    rule.header = (config["HttpHeaderName"], {value.lower() for value in config["Values"]})
                 case "query-string":
                     pair = condition["QueryStringConfig"]["Values"][0]
                     rule.parameter = (pair["Key"].lower(), pair["Value"].lower())
