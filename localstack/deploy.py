@@ -6,7 +6,9 @@ tests/lambda/differences.py says when that changes. Run by `localstack/up` and b
 `tests/lambda/run`, with the Python of .tools/sam.
 """
 
+import json
 import os
+import re
 import subprocess
 import sys
 from dataclasses import dataclass
@@ -18,16 +20,21 @@ import yaml
 from botocore.config import Config
 
 ROOT = Path(__file__).resolve().parents[1]
-TEMPLATE = ROOT / "infra" / "template.yaml"
 BUILT = ROOT / "target" / "sam"
 REGION = "us-east-1"
 STACK = "ironwharf"
 
 # Of which services resources are left out, by what stands for AWS.
 LEFT_OUT = {
-    # Its CloudFormation knows no scaling and no alarm of several metrics, and a service
-    # of ECS fails at numbers that are parameters. Its tasks would need Docker.
-    "ministack": ("AWS::ApplicationAutoScaling::", "AWS::CloudWatch::Alarm", "AWS::ECS::Service"),
+    # Its CloudFormation knows no scaling, no alarm of several metrics and no PrivateLink,
+    # and a service of ECS fails at numbers that are parameters. Its tasks would need Docker.
+    "ministack": (
+        "AWS::ApplicationAutoScaling::",
+        "AWS::CloudWatch::Alarm",
+        "AWS::EC2::SecurityGroupIngress",
+        "AWS::EC2::VPCEndpointService",
+        "AWS::ECS::Service",
+    ),
     # Its free edition has no load balancers and no containers; `localstack/up` runs both
     # as processes. What depends on them goes too.
     "localstack": (
@@ -82,11 +89,11 @@ def client(service: str, endpoint: str) -> Any:
 
 
 def build() -> None:
-    """`sam build`: each function with cargo-lambda, for Lambda on x86-64."""
-    sam("build", "--template", str(TEMPLATE), "--build-dir", str(BUILT), "--build-in-source")
+    """`sam build`, as samconfig.toml has it: each function with cargo-lambda."""
+    sam("build", "--build-dir", str(BUILT))
 
 
-def deploy(endpoint: str, services: str, parameters: dict[str, str]) -> Stack:
+def deploy(endpoint: str, services: str, parameters: dict[str, str], *, adapted: bool = True) -> Stack:
     """`sam deploy` of what `build` has built, but for what `services` do not have."""
     left, template = without(yaml.safe_load((BUILT / "template.yaml").read_text()), LEFT_OUT[services])
     # Beside the other, because paths in it are relative.
@@ -101,13 +108,46 @@ def deploy(endpoint: str, services: str, parameters: dict[str, str]) -> Stack:
         endpoint=endpoint,
     )
     listed = client("cloudformation", endpoint).describe_stack_resources(StackName=STACK)["StackResources"]
-    return Stack(endpoint, {one["LogicalResourceId"]: one["PhysicalResourceId"] for one in listed})
+    stack = Stack(endpoint, {one["LogicalResourceId"]: one["PhysicalResourceId"] for one in listed})
+    if adapted and services == "ministack":
+        adapt_roles(stack)
+    return stack
+
+
+def adapt_roles(stack: Stack) -> None:
+    """Makes the policies of the roles such that ministack can decide them as AWS does.
+
+    It knows no variables in policies, no `dynamodb:LeadingKeys` and no encryption context
+    (tests/lambda/differences.py). There is one tenant here, so its name takes the variable's place;
+    conditions on the other two go. Trust, actions, resources and tags stay.
+    """
+    iam = stack.client("iam")
+    account = stack.environment("ApiFunction")["IRONWHARF_ROOT_ACCOUNT"]
+    for name, role in stack.resources.items():
+        if not name.endswith("Role"):
+            continue
+        for policy in iam.list_role_policies(RoleName=role)["PolicyNames"]:
+            document = iam.get_role_policy(RoleName=role, PolicyName=policy)["PolicyDocument"]
+            text = json.dumps(document).replace("${aws:PrincipalTag/tenant}", account)
+            document = json.loads(text)
+            for statement in document["Statement"]:
+                conditions = statement.get("Condition", {})
+                if any("LeadingKeys" in key or "EncryptionContext" in key for key in keys_of(conditions)):
+                    del statement["Condition"]
+            iam.put_role_policy(RoleName=role, PolicyName=policy, PolicyDocument=json.dumps(document))
+
+
+def keys_of(conditions: dict[str, dict[str, Any]]) -> set[str]:
+    return {key for tests in conditions.values() for key in tests}
 
 
 def without(template: dict[str, Any], kinds: tuple[str, ...]) -> tuple[set[str], dict[str, Any]]:
     """The template without resources of some kinds and outputs that are of them; what was left out."""
     resources = template["Resources"]
     left = {name for name, resource in resources.items() if resource["Type"].startswith(kinds)}
+    # Also what is nothing without them, such as a dashboard that shows them.
+    while more := {name for name, resource in resources.items() if referred(resource["Properties"]) & left} - left:
+        left |= more
     template["Resources"] = {name: resource for name, resource in resources.items() if name not in left}
     outputs = template["Outputs"].items()
     template["Outputs"] = {name: output for name, output in outputs if not left & referred(output)}
@@ -130,6 +170,8 @@ def referred(value: Any) -> set[str]:
             return {name}
         case {"Fn::GetAtt": [str(name), *_]} | {"Fn::GetAtt": str(name)}:
             return {name.split(".")[0]}
+        case {"Fn::Sub": str(text)} | {"Fn::Sub": [str(text), *_]}:
+            return set(re.findall(r"\$\{(\w+)", text))
     return referred(list(value.values()))
 
 

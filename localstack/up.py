@@ -63,7 +63,7 @@ def main() -> int:
             f"""ironwharf listening on http://{host}
 
   export AWS_ACCESS_KEY_ID={stack.environment("ApiFunction")["IRONWHARF_ROOT_ACCESS_KEY_ID"]} \\
-      AWS_SECRET_ACCESS_KEY={stack.root_secret()} AWS_REGION={deploy.REGION}
+      AWS_SECRET_ACCESS_KEY={stack.root_secret()} AWS_DEFAULT_REGION={deploy.REGION}
   aws ecr get-login-password --endpoint-url http://{host} |
       docker login --username AWS --password-stdin {host}
 """,

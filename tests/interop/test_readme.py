@@ -19,6 +19,9 @@ DONE_ELSEWHERE = [
     "cargo run --release\n",
     "cargo test --workspace\n",
     "tests/interop/run\ntests/conformance/run\ntests/lambda/run\n",
+    # tests/lambda builds and deploys so, to services that stand for AWS.
+    'localstack/install && export PATH="$PWD/.tools/sam/bin:$PATH"\nsam build\nsam deploy --config-env dev\n',
+    "localstack/up\nlocalstack/up http://127.0.0.1:4566 ministack\n",
 ]
 
 

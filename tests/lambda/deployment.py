@@ -1,11 +1,13 @@
-"""The registry as it is deployed: functions, ingress and load balancer, over services
-that somebody else wrote (ministack), on this machine.
+"""The registry as it is deployed, on this machine: infra/template.yaml, deployed by the
+SAM CLI to services that somebody else wrote (ministack), the functions it was deployed
+with, the ingress, and a front in the shape of the load balancer.
 
-    deployment.py --ministack PROGRAM --binaries FOLDER --logs FOLDER -- COMMAND...
+    deployment.py --ministack PROGRAM --ingress PROGRAM --logs FOLDER -- COMMAND...
 
 Runs the command with REGISTRY_HOST, REGISTRY_PASSWORD, and credentials for the API, and
-says at the end what went where. A function that failed, wrote an error to its log or was
-never frozen is a failure, whatever the command says.
+says at the end what went where. Each function and the ingress has the rights of its own
+role and of sessions of the tenant roles, and no others. A function that failed, wrote an
+error to its log or was never frozen is a failure, whatever the command says.
 """
 
 import argparse
@@ -20,16 +22,21 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-import boto3
-from botocore.config import Config
+LOCALSTACK = Path(__file__).resolve().parents[2] / "localstack"
+sys.path.insert(0, str(LOCALSTACK))
 
-from front import Front
-from instances import Function
-from rules import read_rules
+import boto3  # noqa: E402
+from botocore.config import Config  # noqa: E402
 
-REGION = "us-east-1"
-ACCOUNT = "123456789012"
+import deploy  # noqa: E402
+from front import Front  # noqa: E402
+from instances import Function  # noqa: E402
+from rules import read_rules  # noqa: E402
+from told import Listener  # noqa: E402
+
 INSTANCES = 3
+# Of the packages, by the names in the template.
+FUNCTIONS = ("PullFunction", "PushFunction", "ApiFunction", "JobsFunction")
 
 
 def free_port() -> int:
@@ -51,71 +58,76 @@ def listens(port: int) -> bool:
         return probe.connect_ex(("127.0.0.1", port)) == 0
 
 
+def start_ministack(
+    program: Path, logs: Path, *, checks_rights: bool = True
+) -> tuple[subprocess.Popen[bytes], str]:
+    """A ministack of our own, which checks who may do what unless it is told not to."""
+    port = free_port()
+    process = subprocess.Popen(
+        [str(program)],
+        env={
+            "PATH": os.environ["PATH"],
+            "HOME": str(logs),
+            "TMPDIR": str(logs),
+            "AUTH": str(checks_rights).lower(),
+            "BIND_HOST": "127.0.0.1",
+            "GATEWAY_PORT": str(port),
+            "IOT_MTLS_ENABLED": "0",
+        },
+        stdout=(logs / "ministack.log").open("wb"),
+        stderr=subprocess.STDOUT,
+    )
+    wait_for("ministack", lambda: listens(port))
+    return process, f"http://127.0.0.1:{port}"
+
+
+def session_of(stack: deploy.Stack, role: str) -> dict[str, str]:
+    """What Lambda and ECS give to what runs with a role."""
+    arn = stack.client("iam").get_role(RoleName=stack.resources[role])["Role"]["Arn"]
+    given = stack.client("sts").assume_role(RoleArn=arn, RoleSessionName=role, DurationSeconds=3600)["Credentials"]
+    return {
+        "AWS_ACCESS_KEY_ID": given["AccessKeyId"],
+        "AWS_SECRET_ACCESS_KEY": given["SecretAccessKey"],
+        "AWS_SESSION_TOKEN": given["SessionToken"],
+    }
+
+
 def main() -> int:
     parser = argparse.ArgumentParser()
     parser.add_argument("--ministack", required=True, type=Path)
-    parser.add_argument("--binaries", required=True, type=Path)
+    parser.add_argument("--ingress", required=True, type=Path)
     parser.add_argument("--logs", required=True, type=Path)
     parser.add_argument("command", nargs=argparse.REMAINDER)
     options = parser.parse_args()
     logs, command = options.logs, options.command[1:]
     logs.mkdir(parents=True, exist_ok=True)
 
-    services, front_port, ingress_port = free_port(), free_port(), free_port()
-    endpoint, host = f"http://127.0.0.1:{services}", f"127.0.0.1:{front_port}"
-    plain = {"PATH": os.environ["PATH"], "HOME": str(logs), "TMPDIR": str(logs)}
-    credentials = {"AWS_ACCESS_KEY_ID": "test", "AWS_SECRET_ACCESS_KEY": "test"}
-    root = {
-        "IRONWHARF_ROOT_ACCESS_KEY_ID": "AKIA" + "".join(secrets.choice("ABCDEFGH") for _ in range(16)),
-        "IRONWHARF_ROOT_SECRET_ACCESS_KEY": secrets.token_urlsafe(30),
-    }
+    front_port, ingress_port = free_port(), free_port()
+    host = f"127.0.0.1:{front_port}"
+    plain = {"PATH": os.environ["PATH"], "HOME": str(logs), "TMPDIR": str(logs), "AWS_REGION": deploy.REGION}
+    root_key = "AKIA" + "".join(secrets.choice("ABCDEFGH") for _ in range(16))
     started: list[subprocess.Popen[bytes]] = []
     functions: dict[str, Function] = {}
     front = None
     status = 1
+    problems: list[str] = []
     try:
+        ministack, endpoint = start_ministack(options.ministack, logs)
+        started.append(ministack)
+        stack = deploy.deploy(endpoint, "ministack", {"RegistryHost": host, "RootAccessKeyId": root_key})
+        listener = Listener(stack)
+        plain["AWS_ENDPOINT_URL"] = endpoint
+        for name in FUNCTIONS:
+            environment = plain | stack.environment(name) | session_of(stack, f"{name}Role")
+            bootstrap = deploy.BUILT / name / "bootstrap"
+            functions[name] = Function(name, bootstrap, environment, logs, 1 if name == "JobsFunction" else INSTANCES)
         started.append(
             subprocess.Popen(
-                [str(options.ministack)],
+                [str(options.ingress)],
                 env=plain
-                | {"AUTH": "true", "BIND_HOST": "127.0.0.1", "GATEWAY_PORT": str(services), "IOT_MTLS_ENABLED": "0"},
-                stdout=(logs / "ministack.log").open("wb"),
-                stderr=subprocess.STDOUT,
-            )
-        )
-        wait_for("ministack", lambda: listens(services))
-        # The registry makes what the template makes; it is then stopped.
-        maker = subprocess.Popen(
-            [str(options.binaries / "ironwharf"), "serve", "--listen", "127.0.0.1:0", "--region", REGION]
-            + ["--account", ACCOUNT, "--data-dir", str(logs / "maker"), "--endpoint-url", endpoint],
-            env=plain | credentials | root,
-            stdout=subprocess.PIPE,
-            stderr=(logs / "maker.log").open("wb"),
-        )
-        assert maker.stdout and b"listening" in maker.stdout.readline(), (logs / "maker.log").read_text()
-        maker.terminate()
-        maker.wait()
-
-        environment = plain | credentials | {
-            "AWS_REGION": REGION,
-            "AWS_ENDPOINT_URL": endpoint,
-            "IRONWHARF_TABLE": "ironwharf",
-            "IRONWHARF_BUCKET": f"ironwharf-{REGION}",
-            "IRONWHARF_KMS_KEY": "alias/ironwharf",
-            "IRONWHARF_REGISTRY_HOST": host,
-            "IRONWHARF_ROOT_ACCOUNT": ACCOUNT,
-            "IRONWHARF_ROOT_ACCESS_KEY_ID": root["IRONWHARF_ROOT_ACCESS_KEY_ID"],
-        }
-        for name in ("pull", "push", "api", "jobs"):
-            own = environment | (root if name == "api" else {})
-            logical = f"{name.capitalize()}Function"
-            bootstrap = options.binaries / f"ironwharf-{name}"
-            count = 1 if name == "jobs" else INSTANCES
-            functions[logical] = Function(logical, bootstrap, own, logs, count)
-        started.append(
-            subprocess.Popen(
-                [str(options.binaries / "ironwharf-ingress")],
-                env=environment | root | {"IRONWHARF_LISTEN": f"127.0.0.1:{ingress_port}"},
+                | stack.ingress_environment()
+                | session_of(stack, "IngressRole")
+                | {"IRONWHARF_LISTEN": f"127.0.0.1:{ingress_port}"},
                 stdout=(logs / "Ingress.log").open("wb"),
                 stderr=subprocess.STDOUT,
             )
@@ -126,15 +138,16 @@ def main() -> int:
         ecr = boto3.client(
             "ecr",
             endpoint_url=f"http://{host}",
-            region_name=REGION,
-            aws_access_key_id=root["IRONWHARF_ROOT_ACCESS_KEY_ID"],
-            aws_secret_access_key=root["IRONWHARF_ROOT_SECRET_ACCESS_KEY"],
+            region_name=deploy.REGION,
+            aws_access_key_id=root_key,
+            aws_secret_access_key=stack.root_secret(),
             config=Config(proxies={}),
         )
         # Locally every registry has this one; here, as on AWS, who wants it makes it.
         ecr.create_repository_creation_template(prefix="ROOT", appliedFor=["CREATE_ON_PUSH"])
         token = ecr.get_authorization_token()["authorizationData"][0]["authorizationToken"]
         password = base64.b64decode(token).decode().removeprefix("AWS:")
+        problems += listener.check(ecr)
         status = subprocess.run(
             command,
             env=os.environ | {"REGISTRY_HOST": host, "REGISTRY_PASSWORD": password},
@@ -150,12 +163,15 @@ def main() -> int:
         for process in reversed(started):
             process.terminate()
             process.wait()
-    return verdict(status, front, functions, logs)
+    return verdict(status, problems, front, functions, logs)
 
 
-def verdict(status: int, front: Front, functions: dict[str, Function], logs: Path) -> int:
+def verdict(
+    status: int, problems: list[str], front: Front, functions: dict[str, Function], logs: Path
+) -> int:
     """What went where, and whether all of it was well."""
-    problems = [f"the command ended with status {status}"] if status else []
+    if status:
+        problems = [*problems, f"the command ended with status {status}"]
     problems += front.failures
     print("requests: " + ", ".join(f"{target} {count}" for target, count in sorted(front.led.items())))
     for name, function in functions.items():
@@ -164,7 +180,7 @@ def verdict(status: int, front: Front, functions: dict[str, Function], logs: Pat
         if not any(instance.froze for instance in function.instances):
             problems.append(f"{name} was never frozen")
     for log in sorted(logs.glob("*.log")):
-        if log.stem in ("ministack", "maker"):
+        if log.stem == "ministack":
             continue
         for line in log.read_text(errors="replace").splitlines():
             if re.search(r'"level":"ERROR"|panicked', line):

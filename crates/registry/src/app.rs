@@ -57,6 +57,35 @@ enum Protocol {
     Query(Service),
 }
 
+/// A request that is being answered: its id, and what the log says of it.
+struct Observed {
+    id: String,
+    span: tracing::Span,
+    started: Instant,
+}
+
+impl Observed {
+    fn begin(request: &mut Request<Body>) -> Self {
+        let id = random::uuid();
+        request.extensions_mut().insert(RequestId(id.clone()));
+        let method = request.method().clone();
+        // The query can hold a signature; only the path is logged.
+        let path = ironwharf_model::error::quoted(request.uri().path());
+        let span = tracing::info_span!("request", id = %id, %method, path);
+        Self { id, span, started: Instant::now() }
+    }
+
+    fn end(self, mut response: Response<Body>) -> Response<Body> {
+        if let Ok(value) = HeaderValue::from_str(&self.id) {
+            response.headers_mut().insert(REQUEST_ID, value);
+        }
+        let status = response.status().as_u16();
+        let elapsed_ms = u64::try_from(self.started.elapsed().as_millis()).unwrap_or(u64::MAX);
+        self.span.in_scope(|| tracing::info!(status, elapsed_ms, "answered"));
+        response
+    }
+}
+
 impl App {
     /// A registry with this configuration.
     #[must_use]
@@ -119,27 +148,25 @@ impl App {
 
     /// Answers a request. Never fails: errors are answers too.
     pub async fn handle(&self, mut request: Request<Body>) -> Response<Body> {
-        let request_id = random::uuid();
-        request.extensions_mut().insert(RequestId(request_id.clone()));
-        let method = request.method().clone();
-        // The query can hold a signature; only the path is logged.
-        let path = ironwharf_model::error::quoted(request.uri().path());
-        let span = tracing::info_span!("request", id = %request_id, %method, path);
-        let started = Instant::now();
-        let mut response = self.route(request, &request_id).instrument(span.clone()).await;
-        if let Ok(value) = HeaderValue::from_str(&request_id) {
-            response.headers_mut().insert(REQUEST_ID, value);
-        }
-        let status = response.status().as_u16();
-        let elapsed_ms = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX);
-        span.in_scope(|| tracing::info!(status, elapsed_ms, "answered"));
-        response
+        let observed = Observed::begin(&mut request);
+        let answer = self.route(request, &observed.id).instrument(observed.span.clone());
+        let response = answer.await;
+        observed.end(response)
+    }
+
+    /// The same for what is of the data plane (`/v2/`); all else is not found. A program
+    /// that calls only this has no code of the APIs in it.
+    pub async fn handle_data_plane(&self, mut request: Request<Body>) -> Response<Body> {
+        let observed = Observed::begin(&mut request);
+        let answer = self.route_data_plane(request, &observed.id).instrument(observed.span.clone());
+        let response = answer.await;
+        observed.end(response)
     }
 
     async fn route(&self, request: Request<Body>, request_id: &str) -> Response<Body> {
         let (parts, mut body) = request.into_parts();
         let path = parts.uri.path();
-        let (protocol, answer) = if path == "/v2" || path.starts_with("/v2/") {
+        let (protocol, answer) = if is_data_plane(path) {
             (Protocol::Oci, Box::pin(oci::answer(self, &parts, &mut body)).await)
         } else if path == "/healthz" {
             (Protocol::Oci, health(&parts.method))
@@ -151,6 +178,26 @@ impl App {
         } else {
             (Protocol::Oci, Err(Error::RouteNotFound { path: path.to_owned() }))
         };
+        self.respond(protocol, &parts, body, answer, request_id)
+    }
+
+    async fn route_data_plane(&self, request: Request<Body>, request_id: &str) -> Response<Body> {
+        let (parts, mut body) = request.into_parts();
+        let answer = match parts.uri.path() {
+            path if is_data_plane(path) => Box::pin(oci::answer(self, &parts, &mut body)).await,
+            path => Err(Error::RouteNotFound { path: path.to_owned() }),
+        };
+        self.respond(Protocol::Oci, &parts, body, answer, request_id)
+    }
+
+    fn respond(
+        &self,
+        protocol: Protocol,
+        parts: &http::request::Parts,
+        body: Body,
+        answer: Result<Response<Body>>,
+        request_id: &str,
+    ) -> Response<Body> {
         let mut response = match answer {
             Ok(response) => response,
             Err(error) => {
@@ -158,7 +205,7 @@ impl App {
                 if !parts.headers.contains_key(EXPECT) {
                     body::drain_behind(body);
                 }
-                self.error_response(protocol, &parts, &error, request_id)
+                self.error_response(protocol, parts, &error, request_id)
             }
         };
         if matches!(protocol, Protocol::Oci) {
@@ -223,6 +270,10 @@ impl App {
         };
         format!("Basic realm=\"https://{host}/\",service=\"ecr.amazonaws.com\"")
     }
+}
+
+fn is_data_plane(path: &str) -> bool {
+    path == "/v2" || path.starts_with("/v2/")
 }
 
 /// The host a request was sent to, if it is one that can stand in a header.

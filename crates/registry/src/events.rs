@@ -7,8 +7,7 @@
 //! | archived or restored | one | `UPDATE_STORAGE_CLASS` |
 //! | anything else: pulled, untagged | none | |
 //!
-//! Detail types and fields are ECR's (User Guide, "Amazon ECR events and
-//! EventBridge"), with `registry-id` besides: `account` in the envelope is the
+//! Detail types and fields are ECR's (User Guide, "Amazon ECR events"), with `registry-id` besides: `account` in the envelope is the
 //! deployment's, whoever's the registry is.
 //!
 //! Invariant: an event is made of what the stream of the table says and nothing
@@ -16,19 +15,46 @@
 
 use ironwharf_cloud::table::{ImageChange, ImageRecord};
 use ironwharf_model::ImageStatus;
-use serde_json::{Value, json};
+use serde::Serialize;
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
 /// An event, but for its envelope.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Event {
     /// `detail-type`.
     pub detail_type: &'static str,
     /// `detail`.
-    pub detail: Value,
+    pub detail: Detail,
     /// `time`, in seconds since the epoch.
     pub at_seconds: i64,
+}
+
+/// What happened to which image.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct Detail {
+    result: &'static str,
+    repository_name: String,
+    image_digest: String,
+    action_type: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    image_tag: Option<String>,
+    #[serde(flatten, skip_serializing_if = "Option::is_none")]
+    storage: Option<Storage>,
+    registry_id: String,
+}
+
+/// What a change of the storage class tells besides.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+struct Storage {
+    target_storage_class: &'static str,
+    manifest_media_type: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    artifact_media_type: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    last_activated_at: Option<String>,
 }
 
 const IMAGE_ACTION: &str = "ECR Image Action";
@@ -37,65 +63,55 @@ const REFERRER_ACTION: &str = "ECR Referrer Action";
 /// The events of a change.
 #[must_use]
 pub fn events_of(change: &ImageChange) -> Vec<Event> {
-    let tags = |image: &ImageRecord| image.tags.clone();
     match (&change.before, &change.after) {
-        (None, Some(image)) => each_tag(change, image, "PUSH", tags(image), true),
-        (Some(image), None) => each_tag(change, image, "DELETE", tags(image), true),
+        (None, Some(image)) => of_whole(change, image, "PUSH"),
+        (Some(image), None) => of_whole(change, image, "DELETE"),
         (Some(before), Some(image)) => {
-            let new = image.tags.iter().filter(|tag| !before.tags.contains(tag)).cloned().collect();
-            let mut events = each_tag(change, image, "PUSH", new, false);
-            events.extend(storage_class(change, before, image));
+            let new = image.tags.iter().filter(|tag| !before.tags.contains(tag));
+            let mut events: Vec<Event> = new.map(|tag| event(change, image, "PUSH", Some(tag))).collect();
+            events.extend(of_storage_class(change, before, image));
             events
         }
         (None, None) => Vec::new(),
     }
 }
 
-fn each_tag(change: &ImageChange, image: &ImageRecord, action: &str, tags: Vec<String>, also_none: bool) -> Vec<Event> {
-    let mut tags: Vec<Option<String>> = tags.into_iter().map(Some).collect();
-    if tags.is_empty() && also_none {
-        tags.push(None);
+/// The events of an image that has come or gone.
+fn of_whole(change: &ImageChange, image: &ImageRecord, action: &'static str) -> Vec<Event> {
+    if image.tags.is_empty() {
+        return vec![event(change, image, action, None)];
     }
-    let event = |tag| {
-        let mut detail = detail(change, image, action);
-        if let Some(tag) = tag {
-            detail["image-tag"] = Value::String(tag);
-        }
-        Event { detail_type: IMAGE_ACTION, detail, at_seconds: change.at_seconds }
-    };
-    tags.into_iter().map(event).collect()
+    image.tags.iter().map(|tag| event(change, image, action, Some(tag))).collect()
 }
 
 /// The event of an image that went into the archive, or came out of it.
-fn storage_class(change: &ImageChange, before: &ImageRecord, image: &ImageRecord) -> Option<Event> {
+fn of_storage_class(change: &ImageChange, before: &ImageRecord, image: &ImageRecord) -> Option<Event> {
     let is_archived = |image: &ImageRecord| image.status == ImageStatus::Archived;
     if is_archived(before) == is_archived(image) {
         return None;
     }
-    let mut detail = detail(change, image, "UPDATE_STORAGE_CLASS");
-    if let Some(tag) = image.tags.first() {
-        detail["image-tag"] = json!(tag);
-    }
-    detail["target-storage-class"] = json!(if is_archived(image) { "ARCHIVE" } else { "STANDARD" });
-    detail["manifest-media-type"] = json!(image.media_type);
-    if let Some(artifact) = image.config_media_type.as_ref().or(image.artifact_type.as_ref()) {
-        detail["artifact-media-type"] = json!(artifact);
-    }
-    if let Some(at) = image.activated_at_ms.and_then(rfc3339) {
-        detail["last-activated-at"] = json!(at);
-    }
-    let detail_type = if image.subject.is_some() { REFERRER_ACTION } else { IMAGE_ACTION };
-    Some(Event { detail_type, detail, at_seconds: change.at_seconds })
+    let mut event = event(change, image, "UPDATE_STORAGE_CLASS", image.tags.first());
+    event.detail_type = if image.subject.is_some() { REFERRER_ACTION } else { IMAGE_ACTION };
+    event.detail.storage = Some(Storage {
+        target_storage_class: if is_archived(image) { "ARCHIVE" } else { "STANDARD" },
+        manifest_media_type: image.media_type.clone(),
+        artifact_media_type: image.config_media_type.clone().or_else(|| image.artifact_type.clone()),
+        last_activated_at: image.activated_at_ms.and_then(rfc3339),
+    });
+    Some(event)
 }
 
-fn detail(change: &ImageChange, image: &ImageRecord, action: &str) -> Value {
-    json!({
-        "result": "SUCCESS",
-        "repository-name": change.repository.as_str(),
-        "image-digest": image.digest.to_string(),
-        "action-type": action,
-        "registry-id": change.account.to_string(),
-    })
+fn event(change: &ImageChange, image: &ImageRecord, action_type: &'static str, tag: Option<&String>) -> Event {
+    let detail = Detail {
+        result: "SUCCESS",
+        repository_name: change.repository.to_string(),
+        image_digest: image.digest.to_string(),
+        action_type,
+        image_tag: tag.cloned(),
+        storage: None,
+        registry_id: change.account.to_string(),
+    };
+    Event { detail_type: IMAGE_ACTION, detail, at_seconds: change.at_seconds }
 }
 
 fn rfc3339(at_ms: i64) -> Option<String> {
@@ -105,6 +121,8 @@ fn rfc3339(at_ms: i64) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use ironwharf_model::{AccountId, Digest, RepositoryName};
+
+    use serde_json::{Value, json};
 
     use super::*;
 
@@ -142,11 +160,11 @@ mod tests {
 
     /// The actions and tags of the events.
     fn summary(events: &[Event]) -> Vec<(&str, Option<&str>)> {
-        let of = |event| -> (&str, Option<&str>) {
-            let Event { detail, .. } = event;
-            (detail["action-type"].as_str().unwrap(), detail.get("image-tag").and_then(Value::as_str))
-        };
-        events.iter().map(of).collect()
+        events.iter().map(|event| (event.detail.action_type, event.detail.image_tag.as_deref())).collect()
+    }
+
+    fn detail(event: &Event) -> Value {
+        serde_json::to_value(&event.detail).unwrap()
     }
 
     #[test]
@@ -169,7 +187,7 @@ mod tests {
         assert_eq!(pushed[0].detail_type, "ECR Image Action");
         assert_eq!(pushed[0].at_seconds, 7);
         assert_eq!(
-            pushed[0].detail,
+            detail(&pushed[0]),
             json!({
                 "result": "SUCCESS", "repository-name": "team/app", "image-digest": digest,
                 "action-type": "PUSH", "image-tag": "latest", "registry-id": "123456789012",
@@ -182,13 +200,13 @@ mod tests {
         let archived = |image| ImageRecord { status: ImageStatus::Archived, ..image };
         let stored = events(Some(image(&["a", "b"])), Some(archived(image(&["a", "b"]))));
         assert_eq!(summary(&stored), [("UPDATE_STORAGE_CLASS", Some("a"))]);
-        assert_eq!(stored[0].detail["target-storage-class"], "ARCHIVE");
-        assert_eq!(stored[0].detail["artifact-media-type"], "application/vnd.oci.image.config.v1+json");
+        assert_eq!(detail(&stored[0])["target-storage-class"], "ARCHIVE");
+        assert_eq!(detail(&stored[0])["artifact-media-type"], "application/vnd.oci.image.config.v1+json");
         let signature = ImageRecord { subject: Some(Digest::sha256(b"subject")), ..image(&[]) };
         let restored = ImageRecord { activated_at_ms: Some(1_795_860_000_000), ..signature.clone() };
         let restored = events(Some(archived(signature)), Some(restored));
         assert_eq!(restored[0].detail_type, "ECR Referrer Action");
-        assert_eq!(restored[0].detail["target-storage-class"], "STANDARD");
-        assert_eq!(restored[0].detail["last-activated-at"], "2026-11-28T10:00:00Z");
+        assert_eq!(detail(&restored[0])["target-storage-class"], "STANDARD");
+        assert_eq!(detail(&restored[0])["last-activated-at"], "2026-11-28T10:00:00Z");
     }
 }

@@ -1,8 +1,8 @@
-//! The push function: `POST`, `PATCH`, `PUT` and `DELETE` on `/v2/`.
+//! The push function: `POST` and `DELETE` on `/v2/`.
 
-use ironwharf_function::{Function, Scope};
+use ironwharf_function::{Function, Scope, function};
 
 #[tokio::main]
 async fn main() -> Result<(), lambda_http::Error> {
-    lambda_http::lambda_runtime::run(Function::start(Scope::Push).await?).await
+    lambda_http::lambda_runtime::run(Function::start(Scope::Push, function::data_plane).await?).await
 }

@@ -74,8 +74,8 @@ impl Events {
     pub async fn start() -> Result<Self, String> {
         start_log()?;
         let variable = |name: &str| std::env::var(name).ok();
-        let region: Region = region(&variable)?;
-        let name = required(&variable, "IRONWHARF_EVENT_BUS", "the name of the bus of EventBridge")?;
+        let region: Region = region(variable)?;
+        let name = required(variable, "IRONWHARF_EVENT_BUS", "the name of the bus of EventBridge")?;
         let endpoint_url = variable("AWS_ENDPOINT_URL").filter(|url| !url.is_empty());
         Ok(Self::new(EventBus::connect(&region, name, endpoint_url.as_deref()).await))
     }
@@ -109,11 +109,8 @@ impl Events {
                     }
                 }
                 waiting.since.get_or_insert_with(|| sequence_number.clone());
-                waiting.events.push(BusEvent {
-                    detail_type: event.detail_type,
-                    detail: event.detail.to_string(),
-                    at_seconds: event.at_seconds,
-                });
+                let detail = serde_json::to_string(&event.detail).map_err(|error| error.to_string())?;
+                waiting.events.push(BusEvent { detail_type: event.detail_type, detail, at_seconds: event.at_seconds });
             }
         }
         Ok(self.flush(&mut waiting).await)

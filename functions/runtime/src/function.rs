@@ -22,27 +22,44 @@ use crate::start::start;
 /// Balancing: Lambda functions as targets, "limits".)
 const LOAD_BALANCER_BYTES: usize = 1024 * 1024;
 
+/// How a function answers a request of its scope. [`all`] or [`data_plane`]: which of
+/// them a program names decides how much of the registry is linked into it.
+pub type Handle = fn(App, Request<Body>) -> Pin<Box<dyn Future<Output = Response<Body>> + Send>>;
+
+/// Answers requests of all protocols.
+#[must_use]
+pub fn all(app: App, request: Request<Body>) -> Pin<Box<dyn Future<Output = Response<Body>> + Send>> {
+    Box::pin(async move { app.handle(request).await })
+}
+
+/// Answers requests of the data plane.
+#[must_use]
+pub fn data_plane(app: App, request: Request<Body>) -> Pin<Box<dyn Future<Output = Response<Body>> + Send>> {
+    Box::pin(async move { app.handle_data_plane(request).await })
+}
+
 /// The registry's handlers as the service of one Lambda function.
 #[derive(Clone)]
 pub struct Function {
     app: App,
     scope: Scope,
+    handle: Handle,
 }
 
 impl Function {
     /// A function that answers the requests of `scope`.
     #[must_use]
-    pub const fn new(app: App, scope: Scope) -> Self {
-        Self { app, scope }
+    pub const fn new(app: App, scope: Scope, handle: Handle) -> Self {
+        Self { app, scope, handle }
     }
 
     /// A function as its environment describes it.
     ///
     /// # Errors
     /// A sentence about the variable that is missing or wrong.
-    pub async fn start(scope: Scope) -> Result<Self, String> {
+    pub async fn start(scope: Scope, handle: Handle) -> Result<Self, String> {
         let (app, _) = start(scope.verifies_signatures()).await?;
-        Ok(Self::new(app, scope))
+        Ok(Self::new(app, scope, handle))
     }
 
     /// Answers an event, given as JSON.
@@ -68,7 +85,7 @@ impl Function {
     /// Answers a request, unless it is another function's.
     pub async fn respond(&self, request: Request<Body>) -> Response<Body> {
         match self.scope.check(request.method(), request.uri(), request.headers()) {
-            Ok(()) => self.app.handle(request).await,
+            Ok(()) => (self.handle)(self.app.clone(), request).await,
             Err(error) => {
                 tracing::warn!(scope = ?self.scope, %error, "refused a request of another function");
                 refuse(&error, request.method())

@@ -26,7 +26,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::Semaphore;
 
 use crate::event::forwarded_for;
-use crate::function::Function;
+use crate::function::{self, Function};
 use crate::scope::Scope;
 
 /// How many layers stream at a time. Each takes up to 30 MB: what is kept back of a
@@ -100,10 +100,8 @@ impl Handler for Ingress {
             request.extensions_mut().insert(ClientAddress(client));
         }
         // Nobody closes the semaphore.
-        let _place = match carries_layer(request.method(), request.uri()) {
-            true => self.uploads.acquire().await.ok(),
-            false => None,
-        };
+        let needs_place = carries_layer(request.method(), request.uri());
+        let _place = if needs_place { self.uploads.acquire().await.ok() } else { None };
         self.function.respond(request.map(|body| body.map_err(Into::into).boxed_unsync())).await
     }
 }
@@ -133,7 +131,7 @@ async fn serve() -> Result<(), String> {
     let listen: SocketAddr = listen.parse().map_err(|_| {
         format!("The environment variable IRONWHARF_LISTEN must be an address with a port, not '{listen}'.")
     })?;
-    let ingress = Ingress::new(Function::start(Scope::Ingress).await?);
+    let ingress = Ingress::new(Function::start(Scope::Ingress, function::all).await?);
     let cannot = |error: std::io::Error| format!("cannot listen on {listen}: {error}");
     let listener = TcpListener::bind(listen).await.map_err(cannot)?;
     let address = listener.local_addr().map_err(cannot)?;

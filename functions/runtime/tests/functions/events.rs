@@ -204,6 +204,7 @@ async fn a_function_answers_only_its_own_requests() {
         (Scope::Ingress, Request::new("PUT", "/v2/a/manifests/latest")),
         (Scope::Ingress, Request::new("POST", "/v2/a/blobs/uploads/?digest=sha256:0")),
         (Scope::Ingress, Request::api("UploadLayerPart", &json!({}))),
+        (Scope::Ingress, Request::api("BatchGetImage", &json!({}))),
     ];
     for gateway in Gateway::ALL {
         for (owner, request) in &requests {
@@ -218,6 +219,55 @@ async fn a_function_answers_only_its_own_requests() {
             }
         }
     }
+}
+
+/// A load balancer takes 1 MB of a function's answer. Pages have fewer members then;
+/// what is asked for by name is refused.
+#[tokio::test]
+async fn answers_of_the_api_pass_the_load_balancer() {
+    let registry = Registry::new().await;
+    let rule = json!({ "rules": [{
+        "rulePriority": 1,
+        "selection": { "tagStatus": "any", "countType": "imageCountMoreThan", "countNumber": 1 },
+        "action": { "type": "expire" },
+    }] });
+    let names: Vec<String> = (10..60).map(|number| format!("team{number}")).collect();
+    for name in &names {
+        let policy = format!("{:<30000}", rule.to_string());
+        let template = json!({ "prefix": name, "appliedFor": ["CREATE_ON_PUSH"], "lifecyclePolicy": policy });
+        let made =
+            registry.send(Gateway::AlbMultiValue, &Request::api("CreateRepositoryCreationTemplate", &template)).await;
+        assert_eq!(made.status, 200, "{}", made.json);
+    }
+    let describe = async |gateway, input: Value| {
+        registry.send(gateway, &Request::api("DescribeRepositoryCreationTemplates", &input)).await
+    };
+    let (mut found, mut token, mut pages) = (Vec::new(), None::<String>, 0);
+    loop {
+        let input = token.as_ref().map_or(json!({ "maxResults": 1000 }), |token| json!({ "nextToken": token }));
+        let answer = describe(Gateway::AlbMultiValue, input).await;
+        assert_eq!(answer.status, 200, "{}", answer.json_body());
+        assert!(answer.json.to_string().len() < 1024 * 1024);
+        let page = answer.json_body();
+        let listed = page["repositoryCreationTemplates"].as_array().unwrap().clone();
+        found.extend(listed.iter().map(|template| template["prefix"].as_str().unwrap().to_owned()));
+        pages += 1;
+        token = page["nextToken"].as_str().map(str::to_owned);
+        if token.is_none() {
+            break;
+        }
+    }
+    assert_eq!(found, names);
+    assert_eq!(pages, 3, "of 700 KiB");
+
+    let named = json!({ "prefixes": names });
+    let refused = describe(Gateway::AlbMultiValue, named.clone()).await;
+    assert_eq!(refused.status, 400);
+    let body = refused.json_body();
+    assert_eq!(body["__type"], "InvalidParameterException", "{body}");
+    assert!(body["message"].as_str().unwrap().contains("more than 1 MB"), "{body}");
+    // Others take more.
+    assert_eq!(describe(Gateway::FunctionUrl, named).await.status, 200);
 }
 
 #[tokio::test]

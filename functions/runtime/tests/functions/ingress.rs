@@ -10,7 +10,7 @@ use http_body_util::{BodyExt as _, Full, StreamBody};
 use hyper::body::{Frame, Incoming};
 use hyper_util::rt::TokioIo;
 use ironwharf_function::ingress::Ingress;
-use ironwharf_function::{Function, Scope};
+use ironwharf_function::{Function, Scope, function};
 use serde_json::json;
 use sha2::{Digest as _, Sha256};
 use tokio::net::{TcpListener, TcpStream};
@@ -32,7 +32,7 @@ impl Listening {
     async fn start(registry: &Registry) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
-        let ingress = Ingress::new(Function::new(registry.app(Scope::Ingress).clone(), Scope::Ingress));
+        let ingress = Ingress::new(Function::new(registry.app(Scope::Ingress).clone(), Scope::Ingress, function::all));
         let (stop, stopped) = oneshot::channel();
         let served = tokio::spawn(ironwharf_front::serve(listener, ingress, async move {
             let _ = stopped.await;

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use http::{HeaderMap, HeaderName, HeaderValue, Method};
-use ironwharf_function::{Function, Scope};
+use ironwharf_function::{Function, Scope, function};
 use ironwharf_local::counting::CallCounts;
 use ironwharf_local::embedded::Embedded;
 use ironwharf_local::regions::EmbeddedRegions;
@@ -316,7 +316,12 @@ impl Registry {
     /// runtime calls.
     pub(crate) async fn invoke(&self, scope: Scope, event: &str) -> Answer {
         let payload = serde_json::from_str(event).unwrap();
-        let mut function = Function::new(self.app(scope).clone(), scope);
+        // As their main.rs has it.
+        let handle = match scope {
+            Scope::Pull | Scope::Push => function::data_plane,
+            Scope::Api | Scope::Ingress => function::all,
+        };
+        let mut function = Function::new(self.app(scope).clone(), scope, handle);
         let answer = function.call(LambdaEvent::new(payload, Context::default())).await.unwrap();
         let json = serde_json::to_value(&answer).unwrap();
         let body = json["body"].as_str().unwrap_or_default();

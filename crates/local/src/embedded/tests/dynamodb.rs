@@ -253,6 +253,18 @@ async fn the_reader_follows_every_change() {
     put_item(&fixture.dynamodb(), at("a", "1")).await;
 }
 
+/// `DynamoDB` writes no record of the third; a function that reads the stream must
+/// not mind one.
+#[tokio::test]
+async fn a_put_that_changes_nothing_is_in_the_stream_all_the_same() {
+    let fixture = Fixture::new();
+    let client = table(&fixture).await;
+    for sk in ["1", "2", "2"] {
+        put_item(&client, at("a", sk)).await;
+    }
+    assert_eq!(fixture.services.tables.trim_streams_before(9_999_999_999).unwrap(), 3);
+}
+
 #[tokio::test]
 async fn maintenance_expires_items_and_trims_streams() {
     let fixture = Fixture::new();
