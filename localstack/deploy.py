@@ -34,6 +34,8 @@ LEFT_OUT = {
         "AWS::EC2::SecurityGroupIngress",
         "AWS::EC2::VPCEndpointService",
         "AWS::ECS::Service",
+        # Refuses whoever does not speak TLS, which nobody does on one machine.
+        "AWS::S3::BucketPolicy",
     ),
     # Its free edition has no load balancers and no containers; `localstack/up` runs both
     # as processes. What depends on them goes too.
@@ -46,6 +48,7 @@ LEFT_OUT = {
         "AWS::ElasticLoadBalancingV2::",
         "AWS::Lambda::Permission",
         "AWS::Route53::",
+        "AWS::S3::BucketPolicy",
         "AWS::WAFv2::",
     ),
 }
@@ -71,10 +74,21 @@ class Stack:
         """The secret access key of the registry's root."""
         return self.client("secretsmanager").get_secret_value(SecretId=self.resources["RootSecret"])["SecretString"]
 
+    def session(self, role: str) -> dict[str, str]:
+        """What Lambda and ECS give to what runs with a role."""
+        arn = self.client("iam").get_role(RoleName=self.resources[role])["Role"]["Arn"]
+        given = self.client("sts").assume_role(RoleArn=arn, RoleSessionName=role)["Credentials"]
+        return {
+            "AWS_ACCESS_KEY_ID": given["AccessKeyId"],
+            "AWS_SECRET_ACCESS_KEY": given["SecretAccessKey"],
+            "AWS_SESSION_TOKEN": given["SessionToken"],
+        }
+
     def ingress_environment(self) -> dict[str, str]:
         """What the template gives to the container of the ingress."""
-        api = self.environment("ApiFunction")
-        return api | {"IRONWHARF_ROOT_SECRET_ACCESS_KEY": self.root_secret()}
+        own = {"AWS_REGION": REGION, "AWS_ENDPOINT_URL": self.endpoint}
+        own["IRONWHARF_ROOT_SECRET_ACCESS_KEY"] = self.root_secret()
+        return self.environment("ApiFunction") | own | self.session("IngressRole")
 
 
 def client(service: str, endpoint: str) -> Any:
@@ -109,9 +123,22 @@ def deploy(endpoint: str, services: str, parameters: dict[str, str], *, adapted:
     )
     listed = client("cloudformation", endpoint).describe_stack_resources(StackName=STACK)["StackResources"]
     stack = Stack(endpoint, {one["LogicalResourceId"]: one["PhysicalResourceId"] for one in listed})
-    if adapted and services == "ministack":
-        adapt_roles(stack)
+    if services == "ministack":
+        tell_endpoint(stack)
+        if adapted:
+            adapt_roles(stack)
     return stack
+
+
+def tell_endpoint(stack: Stack) -> None:
+    """Tells the functions where the services are, as LocalStack does of itself."""
+    functions = stack.client("lambda")
+    for name in stack.resources:
+        if name.endswith("Function"):
+            variables = stack.environment(name) | {"AWS_ENDPOINT_URL": stack.endpoint}
+            functions.update_function_configuration(
+                FunctionName=stack.resources[name], Environment={"Variables": variables}
+            )
 
 
 def adapt_roles(stack: Stack) -> None:
@@ -119,7 +146,7 @@ def adapt_roles(stack: Stack) -> None:
 
     It knows no variables in policies, no `dynamodb:LeadingKeys` and no encryption context
     (tests/lambda/differences.py). There is one tenant here, so its name takes the variable's place;
-    conditions on the other two go. Trust, actions, resources and tags stay.
+    conditions on the other two go. Actions, resources and tags stay, and who may take a tenant role.
     """
     iam = stack.client("iam")
     account = stack.environment("ApiFunction")["IRONWHARF_ROOT_ACCOUNT"]
@@ -135,6 +162,12 @@ def adapt_roles(stack: Stack) -> None:
                 if any("LeadingKeys" in key or "EncryptionContext" in key for key in keys_of(conditions)):
                     del statement["Condition"]
             iam.put_role_policy(RoleName=role, PolicyName=policy, PolicyDocument=json.dumps(document))
+        # In place of ECS and Lambda, which would give out the session.
+        trust = iam.get_role(RoleName=role)["Role"]["AssumeRolePolicyDocument"]
+        if any("Service" in statement["Principal"] for statement in trust["Statement"]):
+            holder = {"AWS": f"arn:aws:iam::{account}:root"}
+            trust["Statement"].append({"Effect": "Allow", "Principal": holder, "Action": "sts:AssumeRole"})
+            iam.update_assume_role_policy(RoleName=role, PolicyDocument=json.dumps(trust))
 
 
 def keys_of(conditions: dict[str, dict[str, Any]]) -> set[str]:

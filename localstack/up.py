@@ -9,6 +9,7 @@ streaming ingress, and a front in the shape of the load balancer.
 import argparse
 import os
 import secrets
+import shlex
 import signal
 import socket
 import subprocess
@@ -44,15 +45,14 @@ def main() -> int:
     say("deploying the template")
     key = "AKIA" + "".join(secrets.choice("ABCDEFGHIJKLMNOPQRSTUVWXYZ234567") for _ in range(16))
     host = f"localhost:{options.port}"
-    stack = deploy.deploy(url, options.services, {"RegistryHost": "localhost", "RootAccessKeyId": key})
+    stack = deploy.deploy(url, options.services, {"RegistryHost": host, "RootAccessKeyId": key})
     ingress = None
     front = None
     try:
         with socket.create_server(("127.0.0.1", 0)) as probe:
             port = probe.getsockname()[1]
-        environment = {**os.environ, **stack.ingress_environment()}
-        environment |= {"AWS_REGION": deploy.REGION, "AWS_ENDPOINT_URL": url, "IRONWHARF_LISTEN": f"127.0.0.1:{port}"}
-        environment |= {"AWS_ACCESS_KEY_ID": "test", "AWS_SECRET_ACCESS_KEY": "test"}
+        listen = {"IRONWHARF_LISTEN": f"127.0.0.1:{port}"}
+        environment = {**os.environ, **stack.ingress_environment(), **listen}
         ingress = subprocess.Popen([str(ingress_program)], env=environment, stdout=subprocess.PIPE)
         if not ingress.stdout or b"listening" not in ingress.stdout.readline():
             return 1
@@ -62,8 +62,8 @@ def main() -> int:
         print(
             f"""ironwharf listening on http://{host}
 
-  export AWS_ACCESS_KEY_ID={stack.environment("ApiFunction")["IRONWHARF_ROOT_ACCESS_KEY_ID"]} \\
-      AWS_SECRET_ACCESS_KEY={stack.root_secret()} AWS_DEFAULT_REGION={deploy.REGION}
+  export AWS_DEFAULT_REGION={deploy.REGION} AWS_ACCESS_KEY_ID={key}
+  export AWS_SECRET_ACCESS_KEY={shlex.quote(stack.root_secret())}
   aws ecr get-login-password --endpoint-url http://{host} |
       docker login --username AWS --password-stdin {host}
 """,

@@ -1,10 +1,11 @@
 """Fixtures: the registry under test, images, and clients in scratch folders.
 
 By default the suite starts its own server. With --registry-host it talks to one
-that runs already, over plain HTTP, and leaves out the tests that need more than
-the OCI routes:
+that runs already, over plain HTTP, and leaves out the tests that need a server of
+their own, and those of the API unless it is given the credentials of its root:
 
-    run --registry-host 127.0.0.1:5000 --registry-user u --registry-password p
+    run --registry-host 127.0.0.1:5000 --registry-user u --registry-password p \\
+        --registry-access-key AKIA... --registry-secret-key ...
 """
 
 import re
@@ -16,7 +17,7 @@ import pytest
 from support.clients import Containerd, Docker, Podman, Skopeo
 from support.images import Image, Index, write_image, write_index
 from support.process import scratch_directory
-from support.server import Registry, Server
+from support.server import Deployment, Managed, Registry, Server
 from support.wire import Recorder, record
 
 
@@ -25,12 +26,15 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     group.addoption("--registry-host", help="host:port of a running registry to test instead")
     group.addoption("--registry-user", default="", help="its user")
     group.addoption("--registry-password", default="", help="its password")
+    group.addoption("--registry-access-key", help="the access key id of its root, for the API")
+    group.addoption("--registry-secret-key", default="", help="its secret")
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     if not config.getoption("--registry-host"):
         return
-    unfit = [item for item in items if item.get_closest_marker("own_server")]
+    markers = ["own_server"] if config.getoption("--registry-access-key") else ["own_server", "api"]
+    unfit = [item for item in items if any(map(item.get_closest_marker, markers))]
     config.hook.pytest_deselected(items=unfit)
     items[:] = [item for item in items if item not in unfit]
 
@@ -62,11 +66,22 @@ def new_server(scratch: Path, *options: str | Path) -> Server:
 
 
 @pytest.fixture(scope="session")
-def server(session_scratch: Path) -> Iterator[Server]:
-    """The server that most tests share. Its orderly end is part of the suite."""
+def server(request: pytest.FixtureRequest, session_scratch: Path) -> Iterator[Managed]:
+    """The server that most tests share. The orderly end of our own is part of the suite."""
+    if request.config.getoption("--registry-host"):
+        home = session_scratch / "home"
+        home.mkdir()
+        keys = (request.config.getoption(f"--registry-{name}-key") for name in ("access", "secret"))
+        yield Deployment(outside(request.config), home, *keys)
+        return
     server = new_server(session_scratch / "server")
     yield server
     server.stop()
+
+
+def outside(config: pytest.Config) -> Registry:
+    """The registry that the options name."""
+    return Registry(*(config.getoption(f"--registry-{name}") for name in ("host", "user", "password")))
 
 
 @pytest.fixture
@@ -79,13 +94,8 @@ def fresh_server(scratch: Path) -> Iterator[Server]:
 
 @pytest.fixture(scope="session")
 def registry(request: pytest.FixtureRequest) -> Registry:
-    host = request.config.getoption("--registry-host")
-    if host:
-        return Registry(
-            host,
-            request.config.getoption("--registry-user"),
-            request.config.getoption("--registry-password"),
-        )
+    if request.config.getoption("--registry-host"):
+        return outside(request.config)
     return request.getfixturevalue("server").registry
 
 

@@ -10,13 +10,13 @@ import pytest
 from support.clients import Skopeo
 from support.images import OCI_MANIFEST, Image, sha256
 from support.process import CommandFailed
-from support.server import ACCOUNT, REGION, Registry, Server, download, image_ids
+from support.server import ACCOUNT, REGION, Managed, Registry, download, image_ids
 
-pytestmark = pytest.mark.own_server
+pytestmark = pytest.mark.api
 
 
 @pytest.fixture
-def ecr(server: Server) -> Callable[..., Any]:
+def ecr(server: Managed) -> Callable[..., Any]:
     """Runs `aws ecr ...` and returns the JSON that it prints."""
 
     def call(*args: str) -> Any:
@@ -44,7 +44,7 @@ def test_create_and_describe_a_repository(ecr: Callable[..., Any], repository: s
 
 
 def test_repository_uri_can_be_pushed_to(
-    ecr: Callable[..., Any], skopeo: Skopeo, server: Server, repository: str, image: Image
+    ecr: Callable[..., Any], skopeo: Skopeo, server: Managed, repository: str, image: Image
 ) -> None:
     created = ecr("create-repository", "--repository-name", repository)["repository"]
     uri = created["repositoryUri"]

@@ -22,13 +22,13 @@ from support.images import (
     sha256,
     write_image,
 )
-from support.server import ACCOUNT, REGION, Registry, Server, download, image_ids
+from support.server import ACCOUNT, REGION, Managed, Registry, download, image_ids
 
-pytestmark = pytest.mark.own_server
+pytestmark = pytest.mark.api
 
 
 @pytest.fixture(scope="module")
-def ecr(server: Server) -> Iterable[Any]:
+def ecr(server: Managed) -> Iterable[Any]:
     client = server.ecr()
     yield client
     client.close()
@@ -426,7 +426,7 @@ def test_parts_with_a_gap(ecr: Any, created: str) -> None:
     assert error.response["uploadId"] == started["uploadId"]
 
 
-def test_wrong_secret_key(server: Server) -> None:
+def test_wrong_secret_key(server: Managed) -> None:
     stranger = server.ecr(secret_key="not-the-secret-key")
     try:
         refused("InvalidSignatureException", stranger.describe_repositories)
@@ -434,7 +434,7 @@ def test_wrong_secret_key(server: Server) -> None:
         stranger.close()
 
 
-def test_token_of_the_api_opens_the_registry(ecr: Any, server: Server) -> None:
+def test_token_of_the_api_opens_the_registry(ecr: Any, server: Managed) -> None:
     (data,) = ecr.get_authorization_token()["authorizationData"]
     answer = Registry(server.registry.host, "", "").request(
         "GET", "/v2/", headers={"Authorization": f"Basic {data['authorizationToken']}"}

@@ -8,14 +8,14 @@ import pytest
 from support.clients import Skopeo
 from support.images import OCI_MANIFEST, Image, write_image
 from support.process import CommandFailed, wait_for
-from support.server import ACCOUNT, Registry, Server
+from support.server import ACCOUNT, Managed, Registry
 
-pytestmark = pytest.mark.own_server
+pytestmark = pytest.mark.api
 
 DOCKER = "application/vnd.docker.distribution.manifest.v2+json"
 
 
-def aws(server: Server, *args: str) -> Any:
+def aws(server: Managed, *args: str) -> Any:
     printed = server.aws("ecr", *args)
     return json.loads(printed) if printed else None
 
@@ -27,7 +27,7 @@ def pushed(skopeo: Skopeo, registry: Registry, repository: str, scratch: Any) ->
     return image
 
 
-def status(server: Server, repository: str) -> Any:
+def status(server: Managed, repository: str) -> Any:
     (image,) = aws(server, "describe-images", "--repository-name", repository, "--filter", "imageStatus=ANY")[
         "imageDetails"
     ]
@@ -35,7 +35,7 @@ def status(server: Server, repository: str) -> Any:
 
 
 def test_an_image_goes_into_the_archive_and_comes_back(
-    server: Server, skopeo: Skopeo, registry: Registry, repository: str, pushed: Image, scratch: Any
+    server: Managed, skopeo: Skopeo, registry: Registry, repository: str, pushed: Image, scratch: Any
 ) -> None:
     def move(target: str) -> Any:
         return aws(
@@ -65,7 +65,7 @@ def test_an_image_goes_into_the_archive_and_comes_back(
     assert described["lastActivatedAt"]
 
 
-def test_referrers_are_listed(server: Server, repository: str, pushed: Image) -> None:
+def test_referrers_are_listed(server: Managed, repository: str, pushed: Image) -> None:
     client = server.ecr()
     subject = {"mediaType": OCI_MANIFEST, "digest": pushed.digest, "size": len(pushed.manifest)}
     config = json.loads(pushed.manifest)["config"]
@@ -94,7 +94,7 @@ def test_referrers_are_listed(server: Server, repository: str, pushed: Image) ->
     assert referrer["artifactType"] == "application/vnd.example.sbom"
 
 
-def test_an_image_is_given_in_the_format_that_is_accepted(server: Server, repository: str, pushed: Image) -> None:
+def test_an_image_is_given_in_the_format_that_is_accepted(server: Managed, repository: str, pushed: Image) -> None:
     def get(image_id: str) -> Any:
         got = aws(
             server,
@@ -118,8 +118,10 @@ def test_an_image_is_given_in_the_format_that_is_accepted(server: Server, reposi
     assert get(f"imageDigest={pushed.digest}")["imageManifest"].encode() == pushed.manifest
 
 
+# A deployment learns of a pull by a log that is brought to a function.
+@pytest.mark.own_server
 def test_the_time_of_a_pull_and_who_is_excluded(
-    server: Server, skopeo: Skopeo, registry: Registry, repository: str, pushed: Image, scratch: Any
+    server: Managed, skopeo: Skopeo, registry: Registry, repository: str, pushed: Image, scratch: Any
 ) -> None:
     role = f"arn:aws:iam::{ACCOUNT}:role/scanner"
     assert aws(server, "register-pull-time-update-exclusion", "--principal-arn", role)["principalArn"] == role

@@ -8,9 +8,9 @@ import pytest
 from support.clients import Skopeo
 from support.images import Image, write_image
 from support.process import CommandFailed
-from support.server import Registry, Server
+from support.server import Managed, Registry
 
-pytestmark = pytest.mark.own_server
+pytestmark = pytest.mark.api
 
 
 def policy(count: int) -> str:
@@ -39,7 +39,7 @@ def pushed(
 
 
 def test_commands_waiter_and_paginator(
-    server: Server, repository: str, pushed: list[Image]
+    server: Managed, repository: str, pushed: list[Image]
 ) -> None:
     def aws(*args: str) -> Any:
         printed = server.aws("ecr", *args)

@@ -19,9 +19,9 @@ from botocore.config import Config
 from support.api import Caller, served_operations
 from support.images import OCI_MANIFEST, sha256
 from support.model import Model
-from support.server import ACCOUNT, REGION, Server
+from support.server import ACCOUNT, REGION, Managed
 
-pytestmark = pytest.mark.own_server
+pytestmark = pytest.mark.api
 
 MODEL = Model()
 ITEMS = 11
@@ -30,7 +30,7 @@ REGIONS = [name for name in boto3.Session().get_available_regions("ecr") if name
 CONFIG = b"{}"
 
 
-def in_region(server: Server, region: str) -> Any:
+def in_region(server: Managed, region: str) -> Any:
     session = boto3.Session(
         aws_access_key_id=server.access_key,
         aws_secret_access_key=server.secret_key,
@@ -41,7 +41,7 @@ def in_region(server: Server, region: str) -> Any:
 
 
 @pytest.fixture(scope="module")
-def served(server: Server) -> Iterator[set[str]]:
+def served(server: Managed) -> Iterator[set[str]]:
     caller = Caller(server, REGION)
     yield served_operations(caller)
     caller.client.close()
@@ -230,7 +230,7 @@ def pages(ecr: Any, operation: str, arguments: dict[str, Any], size: int) -> Ite
 
 @pytest.mark.parametrize("operation", listings())
 def test_a_listing_has_each_item_once(
-    server: Server, served: set[str], operation: str, capsys: pytest.CaptureFixture[str]
+    server: Managed, served: set[str], operation: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     if operation not in served:
         with capsys.disabled():
@@ -274,7 +274,7 @@ def test_a_listing_has_each_item_once(
     ecr.close()
 
 
-def test_waiters(server: Server, served: set[str], capsys: pytest.CaptureFixture[str]) -> None:
+def test_waiters(server: Managed, served: set[str], capsys: pytest.CaptureFixture[str]) -> None:
     ecr = in_region(server, REGIONS[0])
     upload_config(ecr, "paged")
     digest = put_image(ecr, "paged", 1, ["latest"])

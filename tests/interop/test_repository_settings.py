@@ -6,24 +6,24 @@ from typing import Any
 
 import pytest
 
-from support.server import ACCOUNT, REGION, Server
+from support.server import ACCOUNT, REGION, Managed
 
-pytestmark = pytest.mark.own_server
+pytestmark = pytest.mark.api
 
 
 @pytest.fixture(scope="module")
-def ecr(server: Server) -> Iterable[Any]:
+def ecr(server: Managed) -> Iterable[Any]:
     client = server.ecr()
     yield client
     client.close()
 
 
-def aws(server: Server, *args: str) -> Any:
+def aws(server: Managed, *args: str) -> Any:
     printed = server.aws("ecr", *args)
     return json.loads(printed) if printed else None
 
 
-def test_tag_mutability(server: Server, ecr: Any, repository: str) -> None:
+def test_tag_mutability(server: Managed, ecr: Any, repository: str) -> None:
     ecr.create_repository(repositoryName=repository)
     filters = [{"filterType": "WILDCARD", "filter": "dev-*"}]
     changed = aws(
@@ -47,7 +47,7 @@ def test_tag_mutability(server: Server, ecr: Any, repository: str) -> None:
         )
 
 
-def test_scan_on_push(server: Server, ecr: Any, repository: str) -> None:
+def test_scan_on_push(server: Managed, ecr: Any, repository: str) -> None:
     ecr.create_repository(repositoryName=repository)
     aws(
         server,
@@ -61,7 +61,7 @@ def test_scan_on_push(server: Server, ecr: Any, repository: str) -> None:
     assert described["imageScanningConfiguration"] == {"scanOnPush": True}
 
 
-def test_resource_tags(server: Server, ecr: Any, repository: str) -> None:
+def test_resource_tags(server: Managed, ecr: Any, repository: str) -> None:
     arn = ecr.create_repository(repositoryName=repository)["repository"]["repositoryArn"]
     aws(server, "tag-resource", "--resource-arn", arn, "--tags", "Key=team,Value=core", "Key=stage,Value=test")
     aws(server, "untag-resource", "--resource-arn", arn, "--tag-keys", "stage")
@@ -76,7 +76,7 @@ def test_resource_tags(server: Server, ecr: Any, repository: str) -> None:
         ecr.list_tags_for_resource(resourceArn=nothing)
 
 
-def test_account_settings(server: Server, ecr: Any) -> None:
+def test_account_settings(server: Managed, ecr: Any) -> None:
     name = "BLOB_MOUNTING"
     assert aws(server, "get-account-setting", "--name", name) == {"name": name, "value": "ENABLED"}
     for value in ("DISABLED", "ENABLED"):
@@ -86,7 +86,7 @@ def test_account_settings(server: Server, ecr: Any) -> None:
         ecr.put_account_setting(name="BASIC_SCAN_TYPE_VERSION", value="CLAIR")
 
 
-def test_creation_templates(server: Server, ecr: Any) -> None:
+def test_creation_templates(server: Managed, ecr: Any) -> None:
     created = aws(
         server,
         "create-repository-creation-template",

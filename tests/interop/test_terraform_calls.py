@@ -14,21 +14,21 @@ import pytest
 from botocore.exceptions import ClientError
 
 from support.images import OCI_MANIFEST, sha256
-from support.server import ACCOUNT, REGION, Server
+from support.server import ACCOUNT, REGION, Managed
 
-pytestmark = pytest.mark.own_server
+pytestmark = pytest.mark.api
 
 CONFIG = b"{}"
 
 class Account:
     """Who applies, and to which registry."""
 
-    def __init__(self, server: Server):
+    def __init__(self, server: Managed):
         self.ecr = server.ecr()
 
 
 @pytest.fixture(scope="module")
-def account(server: Server) -> Iterator[Account]:
+def account(server: Managed) -> Iterator[Account]:
     account = Account(server)
     yield account
     account.ecr.close()

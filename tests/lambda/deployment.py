@@ -4,7 +4,7 @@ with, the ingress, and a front in the shape of the load balancer.
 
     deployment.py --ministack PROGRAM --ingress PROGRAM --logs FOLDER -- COMMAND...
 
-Runs the command with REGISTRY_HOST, REGISTRY_PASSWORD, and credentials for the API, and
+Runs the command with REGISTRY_HOST, REGISTRY_PASSWORD, REGISTRY_ACCESS_KEY and _SECRET_KEY, and
 says at the end what went where. Each function and the ingress has the rights of its own
 role and of sessions of the tenant roles, and no others. A function that failed, wrote an
 error to its log or was never frozen is a failure, whatever the command says.
@@ -18,6 +18,7 @@ import secrets
 import socket
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -73,6 +74,8 @@ def start_ministack(
             "BIND_HOST": "127.0.0.1",
             "GATEWAY_PORT": str(port),
             "IOT_MTLS_ENABLED": "0",
+            # What it tells functions, as LocalStack does.
+            "AWS_ENDPOINT_URL": f"http://127.0.0.1:{port}",
         },
         stdout=(logs / "ministack.log").open("wb"),
         stderr=subprocess.STDOUT,
@@ -81,15 +84,22 @@ def start_ministack(
     return process, f"http://127.0.0.1:{port}"
 
 
-def session_of(stack: deploy.Stack, role: str) -> dict[str, str]:
-    """What Lambda and ECS give to what runs with a role."""
-    arn = stack.client("iam").get_role(RoleName=stack.resources[role])["Role"]["Arn"]
-    given = stack.client("sts").assume_role(RoleArn=arn, RoleSessionName=role, DurationSeconds=3600)["Credentials"]
-    return {
-        "AWS_ACCESS_KEY_ID": given["AccessKeyId"],
-        "AWS_SECRET_ACCESS_KEY": given["SecretAccessKey"],
-        "AWS_SESSION_TOKEN": given["SessionToken"],
-    }
+class Schedule:
+    """What the template has each minute, each second."""
+
+    def __init__(self, jobs: Function):
+        self.jobs, self.steps = jobs, 0
+        self.over = threading.Event()
+        self.thread = threading.Thread(target=self._run, daemon=True)
+        self.thread.start()
+
+    def _run(self) -> None:
+        while not self.over.wait(1):
+            self.steps += self.jobs.invoke({"job": "work"})["steps"]
+
+    def stop(self) -> None:
+        self.over.set()
+        self.thread.join()
 
 
 def main() -> int:
@@ -118,7 +128,7 @@ def main() -> int:
         listener = Listener(stack)
         plain["AWS_ENDPOINT_URL"] = endpoint
         for name in FUNCTIONS:
-            environment = plain | stack.environment(name) | session_of(stack, f"{name}Role")
+            environment = plain | stack.environment(name) | stack.session(f"{name}Role")
             bootstrap = deploy.BUILT / name / "bootstrap"
             functions[name] = Function(name, bootstrap, environment, logs, 1 if name == "JobsFunction" else INSTANCES)
         started.append(
@@ -126,7 +136,6 @@ def main() -> int:
                 [str(options.ingress)],
                 env=plain
                 | stack.ingress_environment()
-                | session_of(stack, "IngressRole")
                 | {"IRONWHARF_LISTEN": f"127.0.0.1:{ingress_port}"},
                 stdout=(logs / "Ingress.log").open("wb"),
                 stderr=subprocess.STDOUT,
@@ -148,13 +157,20 @@ def main() -> int:
         token = ecr.get_authorization_token()["authorizationData"][0]["authorizationToken"]
         password = base64.b64decode(token).decode().removeprefix("AWS:")
         problems += listener.check(ecr)
+        schedule = Schedule(functions["JobsFunction"])
         status = subprocess.run(
             command,
-            env=os.environ | {"REGISTRY_HOST": host, "REGISTRY_PASSWORD": password},
+            env=os.environ
+            | {
+                "REGISTRY_HOST": host,
+                "REGISTRY_PASSWORD": password,
+                "REGISTRY_ACCESS_KEY": root_key,
+                "REGISTRY_SECRET_KEY": stack.root_secret(),
+            },
             check=False,
         ).returncode
-        done = functions["JobsFunction"].invoke({"job": "work"})
-        print(f"jobs: {done}")
+        schedule.stop()
+        print(f"jobs: {schedule.steps} steps of work")
     finally:
         if front:
             front.stop()

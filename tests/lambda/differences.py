@@ -41,7 +41,7 @@ class Asked:
     def __init__(self, stack: deploy.Stack):
         self.stack = stack
         self.table, self.bucket = stack.resources["Table"], stack.resources["Bucket"]
-        session = deployment.session_of(stack, "ApiFunctionRole")
+        session = stack.session("ApiFunctionRole")
         role = stack.client("iam").get_role(RoleName=stack.resources["TenantWriteRole"])["Role"]["Arn"]
         tags = [{"Key": "tenant", "Value": ACCOUNT}]
         sts = self.client_of("sts", session)
@@ -64,14 +64,13 @@ class Asked:
         )
 
     def policy(self, name: str, statement: dict[str, Any]) -> Any:
-        """A client of DynamoDB with a role that has one statement on the table."""
+        """A session of a role that has one statement."""
         iam = self.stack.client("iam")
         trust = {"Statement": {"Effect": "Allow", "Principal": {"AWS": ACCOUNT}, "Action": "sts:AssumeRole"}}
         iam.create_role(RoleName=name, AssumeRolePolicyDocument=json.dumps(trust))
         whole = {"Version": "2012-10-17", "Statement": {"Effect": "Allow", "Resource": "*", **statement}}
         iam.put_role_policy(RoleName=name, PolicyName="one", PolicyDocument=json.dumps(whole))
-        stack = deploy.Stack(self.stack.endpoint, {name: name})
-        return deployment.session_of(stack, name)
+        return deploy.Stack(self.stack.endpoint, {name: name}).session(name)
 
 
 def code_of(call: Callable[[], Any]) -> str:

@@ -184,9 +184,8 @@ def main() -> int:
         store = ThreadingHTTPServer(("127.0.0.1", 0), ForgetfulStore)
         store.daemon_threads = True
         threading.Thread(target=store.serve_forever, daemon=True).start()
-        environment = {"PATH": os.environ["PATH"], "AWS_REGION": deploy.REGION}
+        environment = {"PATH": os.environ["PATH"], **stack.ingress_environment()}
         environment["AWS_ENDPOINT_URL"] = f"http://127.0.0.1:{store.server_address[1]}"
-        environment |= stack.ingress_environment() | deployment.session_of(stack, "IngressRole")
         environment["IRONWHARF_LISTEN"] = f"127.0.0.1:{ingress_port}"
         ingress = subprocess.Popen(
             [str(options.ingress)],

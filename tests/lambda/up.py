@@ -7,7 +7,7 @@ load balancers and no containers.
 
 import argparse
 import os
-import re
+import shlex
 import signal
 import subprocess
 import sys
@@ -61,9 +61,8 @@ def check(endpoint: str, services: str, log: Path) -> None:
                 raise SystemExit(log.read_text())
             printed += line
         assert f"ironwharf listening on http://{host}\n" in printed, printed
-        exports = re.search(r"export (.*?\\\n.*)\n", printed)
-        assert exports, printed
-        use(host, dict(re.findall(r"(AWS_\w+)=(\S+)", exports[1])))
+        exports = [shlex.split(line)[1:] for line in printed.splitlines() if line.startswith("  export ")]
+        use(host, dict(one.split("=", 1) for export in exports for one in export))
         print(f"localstack/up as over {services}: pushed, pulled and described")
     finally:
         up.send_signal(signal.SIGINT)

@@ -73,12 +73,17 @@ impl Function {
             }
         };
         let uri = request.uri().clone();
-        let may_be_sent_on = self.scope == Scope::Pull && request.method() == Method::GET;
+        let is_get = request.method() == Method::GET;
         let answer = Answer::of(self.respond(request).await, sender).await;
         if sender != Sender::LoadBalancer || !answer.is_larger_than(LOAD_BALANCER_BYTES) {
             return answer;
         }
-        let instead = if may_be_sent_on { send_on(&uri) } else { too_large(&answer) };
+        let instead = match self.scope {
+            Scope::Pull if is_get => send_on(&uri),
+            Scope::Api => too_large(&answer),
+            // No answer of theirs is that large; the ingress has no limit.
+            Scope::Pull | Scope::Push | Scope::Ingress => return answer,
+        };
         Answer::of(instead, sender).await
     }
 

@@ -1,4 +1,4 @@
-"""The registry under test: our own server, or any running registry for the /v2/ tests."""
+"""The registry under test: our own server, or one that runs already."""
 
 import base64
 import os
@@ -133,20 +133,78 @@ def expect(response: requests.Response, status: int) -> requests.Response:
     return response
 
 
-class Server:
+class Managed:
+    """A registry and the credentials of its root, for the API."""
+
+    registry: Registry
+
+    def __init__(self, home: Path, access_key: str, secret_key: str):
+        self._home = home
+        self.access_key = access_key
+        self.secret_key = secret_key
+
+    @property
+    def url(self) -> str:
+        return self.registry.url
+
+    def aws(self, *args: str, host: str | None = None) -> str:
+        """Runs the `aws` command line program against this registry."""
+        return run(
+            [
+                Path(sys.executable).with_name("aws"),
+                "--endpoint-url",
+                f"http://{host or self.registry.host}",
+                *args,
+            ],
+            env={
+                "PATH": os.environ["PATH"],
+                "HOME": str(self._home),
+                "LANG": "C.UTF-8",
+                "AWS_ACCESS_KEY_ID": self.access_key,
+                "AWS_SECRET_ACCESS_KEY": self.secret_key,
+                "AWS_DEFAULT_REGION": REGION,
+                "AWS_DEFAULT_OUTPUT": "json",
+                "AWS_PAGER": "",
+                "AWS_EC2_METADATA_DISABLED": "true",
+                # One attempt: a request that fails now and then has to be seen.
+                "AWS_MAX_ATTEMPTS": "1",
+            },
+        )
+
+    def ecr(self, secret_key: str | None = None) -> Any:
+        """A boto3 client for the ECR API."""
+        session = boto3.Session(
+            aws_access_key_id=self.access_key,
+            aws_secret_access_key=secret_key or self.secret_key,
+            region_name=REGION,
+        )
+        return session.client(
+            "ecr",
+            endpoint_url=self.url,
+            config=Config(retries={"total_max_attempts": 1}, proxies={}),
+        )
+
+
+class Deployment(Managed):
+    """A registry that runs already."""
+
+    def __init__(self, registry: Registry, home: Path, access_key: str, secret_key: str):
+        super().__init__(home, access_key, secret_key)
+        self.registry = registry
+
+
+class Server(Managed):
     """An Ironwharf process on a port of its own."""
 
     def __init__(
         self, data_directory: Path, logs: Path, home: Path, options: Sequence[str | Path] = ()
     ):
+        access_key = "AKIA" + "".join(secrets.choice(string.ascii_uppercase) for _ in range(16))
+        super().__init__(home, access_key, secrets.token_hex(20))
         self._options = options
         self._data_directory = data_directory
         self._logs = logs
-        self._home = home
         self._starts = 0
-        letters = string.ascii_uppercase
-        self.access_key = "AKIA" + "".join(secrets.choice(letters) for _ in range(16))
-        self.secret_key = secrets.token_hex(20)
         self._start()
 
     def _start(self) -> None:
@@ -183,47 +241,6 @@ class Server:
 
     def _password(self, host: str) -> str:
         return self.aws("ecr", "get-login-password", host=host).strip()
-
-    @property
-    def url(self) -> str:
-        return self.registry.url
-
-    def aws(self, *args: str, host: str | None = None) -> str:
-        """Runs the `aws` command line program against this server."""
-        return run(
-            [
-                Path(sys.executable).with_name("aws"),
-                "--endpoint-url",
-                f"http://{host or self.registry.host}",
-                *args,
-            ],
-            env={
-                "PATH": os.environ["PATH"],
-                "HOME": str(self._home),
-                "LANG": "C.UTF-8",
-                "AWS_ACCESS_KEY_ID": self.access_key,
-                "AWS_SECRET_ACCESS_KEY": self.secret_key,
-                "AWS_DEFAULT_REGION": REGION,
-                "AWS_DEFAULT_OUTPUT": "json",
-                "AWS_PAGER": "",
-                "AWS_EC2_METADATA_DISABLED": "true",
-                # One attempt: a request that fails now and then has to be seen.
-                "AWS_MAX_ATTEMPTS": "1",
-            },
-        )
-
-    def ecr(self, secret_key: str | None = None) -> Any:
-        """A boto3 client for the ECR API."""
-        session = boto3.Session(
-            aws_access_key_id=self.access_key,
-            aws_secret_access_key=secret_key or self.secret_key,
-            region_name=REGION,
-        )
-        return session.client(
-            "ecr",
-            endpoint_url=self.url,
-            config=Config(retries={"total_max_attempts": 1}, proxies={}),
-        )
 
     def kill(self) -> None:
         """Ends the process the way a power cut would: without a chance to tidy up."""

@@ -679,6 +679,7 @@ fn every_variable_is_set() {
             // References get values of the right form.
             Some(match (name, value.as_str()) {
                 ("IRONWHARF_ROOT_ACCOUNT", "AWS::AccountId") => "123456789012".to_owned(),
+                ("IRONWHARF_TENANCY", "Tenancy") => "silo".to_owned(),
                 _ => value,
             })
         };

@@ -48,9 +48,10 @@ impl Bus {
         let entries = body["Entries"].as_array().unwrap().clone();
         let results: Vec<Value> = entries
             .iter()
-            .map(|entry| match entry["Detail"].as_str().unwrap().contains(r#""image-tag":"refused""#) {
-                true => json!({ "ErrorCode": "InternalFailure", "ErrorMessage": "not today" }),
-                false => json!({ "EventId": "1" }),
+            .map(|entry| entry["Detail"].as_str().unwrap().contains(r#""image-tag":"refused""#))
+            .map(|is_refused| {
+                let refused = json!({ "ErrorCode": "InternalFailure", "ErrorMessage": "not today" });
+                if is_refused { refused } else { json!({ "EventId": "1" }) }
             })
             .collect();
         let failed = results.iter().filter(|result| result["ErrorCode"].is_string()).count();
