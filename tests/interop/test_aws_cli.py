@@ -207,6 +207,8 @@ def test_batch_delete_by_digest_deletes_all_tags(
         registry.get(f"/v2/{repository}/manifests/{tag}", status=404)
 
 
+# The instances of a deployment may each believe for a while that it is there.
+@pytest.mark.own_server
 def test_repository_with_images_is_deleted_only_by_force(
     ecr: Callable[..., Any], skopeo: Skopeo, registry: Registry, repository: str, image: Image
 ) -> None:

@@ -39,6 +39,8 @@ def code_of(call, **parameters) -> str:
     return caught.value.response["Error"]["Code"]
 
 
+# The instances of a deployment may each believe a policy for a while.
+@pytest.mark.own_server
 def test_the_life_of_a_user(server: Server) -> None:
     iam = client(server, "iam")
     for number in range(5):

@@ -21,7 +21,7 @@ from support.images import OCI_MANIFEST, sha256
 from support.model import Model
 from support.server import ACCOUNT, REGION, Managed
 
-pytestmark = pytest.mark.api
+pytestmark = pytest.mark.own_server
 
 MODEL = Model()
 ITEMS = 11

@@ -104,6 +104,13 @@ def encryption_context(asked: Asked) -> bool:
     return code_of(call) == "AccessDeniedException"
 
 
+def alias(asked: Asked) -> bool:
+    key = asked.stack.client("kms").create_key(Tags=[{"TagKey": "tenant", "TagValue": ACCOUNT}])["KeyMetadata"]["KeyId"]
+    kms = asked.client_of("kms", asked.function)
+    call = lambda: kms.create_alias(AliasName=f"alias/ironwharf/{ACCOUNT}/x", TargetKeyId=key)  # noqa: E731
+    return code_of(call) == "AccessDeniedException"
+
+
 def small_part(asked: Asked) -> bool:
     s3 = asked.stack.client("s3")
     place = {"Bucket": asked.bucket, "Key": "parts"}
@@ -177,6 +184,7 @@ DIFFERENCES = (
         "is never there: nothing is allowed by it",
         encryption_context,
     ),
+    Difference("what `kms:CreateAlias` is done to", "the alias and the key", "everything: `*` has to be allowed", alias),
     Difference("a part of less than 5 MiB before the last", "`EntityTooSmall`", "is taken", small_part),
     Difference("the checksum in the answer to `PutObject`", "is there", "is not", checksum),
     Difference("`TimeToLiveSpecification` in a template", "turns expiry on", "is passed over", expiry),

@@ -291,11 +291,11 @@ impl TenantKeys {
     /// Whether a key is the tenant's. See the module's words on it.
     async fn belongs(&self, tenant: &AccountId, key: &KeyMetadata) -> Result<bool> {
         let own_account = self.own_account().await?;
-        match key.aws_account_id.as_deref() {
+        match account_of(key) {
             Some(account) if account == own_account => {
                 Ok(self.tag_of(&key.key_id).await?.as_deref() == Some(tenant.as_str()))
             }
-            account => Ok(account == Some(tenant.as_str())),
+            account => Ok(account.as_deref() == Some(tenant.as_str())),
         }
     }
 
@@ -305,7 +305,7 @@ impl TenantKeys {
             if let Some(KeyName { place: Some((_, account)), .. }) = KeyName::parse(&self.own_key) {
                 return Ok(account.to_owned());
             }
-            let own = self.describe(&self.own_key).await?.and_then(|key| key.aws_account_id);
+            let own = self.describe(&self.own_key).await?.and_then(|key| account_of(&key));
             own.ok_or_else(|| Error::internal("the deployment's own key cannot be described"))
         };
         self.own_account.get_or_try_init(ask).await.map(String::as_str)
@@ -398,6 +398,15 @@ fn shown_alias(tenant: &AccountId, alias: &str) -> String {
         Some(name) => format!("alias/{name}"),
         None => alias.to_owned(),
     }
+}
+
+/// The account of a key. KMS need not say it apart from the ARN.
+fn account_of(key: &KeyMetadata) -> Option<String> {
+    let named = || {
+        let place = KeyName::parse(key.arn.as_deref()?)?.place;
+        place.map(|(_, account)| account.to_owned())
+    };
+    key.aws_account_id.clone().or_else(named)
 }
 
 /// Refuses a key that cannot encrypt objects now.
