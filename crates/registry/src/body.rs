@@ -23,6 +23,10 @@ const DRAIN_TIME: Duration = Duration::from_secs(20);
 /// gone without a word would hold what it writes to, and a connection.
 const IDLE_TIME: Duration = Duration::from_mins(1);
 
+/// How long a body that is read as a whole may take: a layer part of 20 MiB at a
+/// megabit a second. What is read before its signature can be checked must have an end.
+const WHOLE_TIME: Duration = Duration::from_mins(5);
+
 /// A body of bytes that are there.
 pub fn full(bytes: impl Into<Bytes>) -> Body {
     Full::new(bytes.into()).map_err(|never| match never {}).boxed_unsync()
@@ -36,6 +40,11 @@ pub fn empty() -> Body {
 
 /// Reads a whole body of up to `limit_bytes`.
 pub async fn read(body: &mut Body, limit_bytes: usize) -> Result<Bytes> {
+    let slow = |_| Error::BodyIncomplete { reason: format!("it took more than {} seconds", WHOLE_TIME.as_secs()) };
+    tokio::time::timeout(WHOLE_TIME, read_whole(body, limit_bytes)).await.map_err(slow)?
+}
+
+async fn read_whole(body: &mut Body, limit_bytes: usize) -> Result<Bytes> {
     let too_large = || Error::BodyTooLarge { limit_bytes: limit_bytes as u64 };
     if body.size_hint().lower() > limit_bytes as u64 {
         return Err(too_large());

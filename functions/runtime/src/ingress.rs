@@ -7,8 +7,9 @@
 //!
 //! Invariant: nothing but the load balancer reaches the port (the security
 //! group sees to it), so its `X-Forwarded-For` says who the client is.
-//! Invariant: at most [`UPLOADS`] layers stream at a time; those that come on top
-//! wait, with nothing of them read, and are not refused.
+//! Invariant: at most [`UPLOADS`] layers stream at a time, and [`CALLS`] large requests
+//! of the API are read. Those that come on top wait, with nothing of them read, as long
+//! as the load balancer lets them, and are not refused. Neither waits for the other.
 
 use std::net::SocketAddr;
 use std::process::ExitCode;
@@ -18,7 +19,7 @@ use std::time::Duration;
 
 use http::{Method, Request, Response, Uri};
 use http_body_util::BodyExt as _;
-use hyper::body::Incoming;
+use hyper::body::{Body as _, Incoming};
 use ironwharf_front::Handler;
 use ironwharf_registry::{Body, ClientAddress};
 use tokio::net::TcpListener;
@@ -29,9 +30,17 @@ use crate::event::forwarded_for;
 use crate::function::{self, Function};
 use crate::scope::Scope;
 
-/// How many layers stream at a time. Each takes up to 30 MB: what is kept back of a
-/// part, and the parts that are on their way. The template scales on half of it.
-pub const UPLOADS: usize = 24;
+/// How many layers stream at a time. Each takes 20 MB: what is kept back of a part, and
+/// the parts that are on their way. The template scales on half of it.
+pub const UPLOADS: usize = 20;
+
+/// How many large requests of the API are read at a time: layer parts in base64, which
+/// are there as a whole before their signature can be checked, and once more when they
+/// are decoded.
+pub const CALLS: usize = 4;
+
+/// What is small enough not to need a place.
+const SMALL_BYTES: u64 = 1024 * 1024;
 
 /// The target of the lines that say how much there is to do, for a metric filter.
 pub const LOAD_LOG_TARGET: &str = "ironwharf::ingress";
@@ -45,6 +54,7 @@ pub struct Ingress {
     function: Function,
     load: Arc<Load>,
     uploads: Arc<Semaphore>,
+    calls: Arc<Semaphore>,
 }
 
 /// How many requests there are at once.
@@ -81,7 +91,8 @@ impl Ingress {
     /// An ingress to what `function` answers.
     #[must_use]
     pub fn new(function: Function) -> Self {
-        Self { function, load: Arc::default(), uploads: Arc::new(Semaphore::new(UPLOADS)) }
+        let places = |count| Arc::new(Semaphore::new(count));
+        Self { function, load: Arc::default(), uploads: places(UPLOADS), calls: places(CALLS) }
     }
 
     /// How much there is to do.
@@ -99,18 +110,41 @@ impl Handler for Ingress {
         if let Some(client) = client {
             request.extensions_mut().insert(ClientAddress(client));
         }
-        // Nobody closes the semaphore.
-        let needs_place = carries_layer(request.method(), request.uri());
-        let _place = if needs_place { self.uploads.acquire().await.ok() } else { None };
+        let places = match Kind::of(request.method(), request.uri(), request.body().size_hint().upper()) {
+            Kind::Layer => Some(&self.uploads),
+            Kind::LargeCall => Some(&self.calls),
+            Kind::Small => None,
+        };
+        let _place = match places {
+            // Nobody closes them.
+            Some(places) => places.acquire().await.ok(),
+            None => None,
+        };
         self.function.respond(request.map(|body| body.map_err(Into::into).boxed_unsync())).await
     }
 }
 
-/// Whether a request has the bytes of a layer with it, which go on to S3 as they
-/// come. What is sent to the API is read as a whole before it is looked at.
-fn carries_layer(method: &Method, uri: &Uri) -> bool {
-    matches!(*method, Method::PATCH | Method::PUT | Method::POST) && uri.path().contains("/blobs/uploads/")
-        || *method == Method::POST && uri.path() == "/"
+/// Which places a request needs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Kind {
+    /// The bytes of a layer, which go on to S3 as they come.
+    Layer,
+    /// What is read as a whole, and is large.
+    LargeCall,
+    /// All else.
+    Small,
+}
+
+impl Kind {
+    /// Of a request whose body has so many bytes, if that is known.
+    fn of(method: &Method, uri: &Uri, bytes: Option<u64>) -> Self {
+        let is_large = bytes.is_none_or(|bytes| bytes > SMALL_BYTES);
+        match *method {
+            Method::PATCH | Method::PUT | Method::POST if uri.path().contains("/blobs/uploads/") => Self::Layer,
+            Method::POST if uri.path() == "/" && is_large => Self::LargeCall,
+            _ => Self::Small,
+        }
+    }
 }
 
 /// The whole process: reads the environment, serves until a signal says to
@@ -175,13 +209,17 @@ mod tests {
     }
 
     #[test]
-    fn layers_have_places_and_manifests_do_not() {
-        let carries = |method: Method, target: &str| carries_layer(&method, &target.parse().unwrap());
-        assert!(carries(Method::PATCH, "/v2/a/b/blobs/uploads/1"));
-        assert!(carries(Method::PUT, "/v2/a/blobs/uploads/1?digest=sha256:0"));
-        assert!(carries(Method::POST, "/v2/a/blobs/uploads/?digest=sha256:0"));
-        assert!(carries(Method::POST, "/"));
-        assert!(!carries(Method::PUT, "/v2/a/manifests/b"));
-        assert!(!carries(Method::GET, "/v2/a/blobs/uploads/1?through=ingress"));
+    fn layers_and_large_calls_have_places() {
+        let kind = |method: Method, target: &str, bytes| Kind::of(&method, &target.parse().unwrap(), bytes);
+        for bytes in [None, Some(0), Some(1 << 40)] {
+            assert_eq!(kind(Method::PATCH, "/v2/a/b/blobs/uploads/1", bytes), Kind::Layer);
+            assert_eq!(kind(Method::PUT, "/v2/a/blobs/uploads/1?digest=sha256:0", bytes), Kind::Layer);
+            assert_eq!(kind(Method::POST, "/v2/a/blobs/uploads/?digest=sha256:0", bytes), Kind::Layer);
+            assert_eq!(kind(Method::PUT, "/v2/a/manifests/b", bytes), Kind::Small);
+            assert_eq!(kind(Method::GET, "/v2/a/blobs/uploads/1?through=ingress", bytes), Kind::Small);
+        }
+        assert_eq!(kind(Method::POST, "/", Some(13 << 20)), Kind::LargeCall);
+        assert_eq!(kind(Method::POST, "/", None), Kind::LargeCall);
+        assert_eq!(kind(Method::POST, "/", Some(1000)), Kind::Small);
     }
 }

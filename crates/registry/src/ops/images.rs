@@ -131,6 +131,10 @@ fn mismatch_failure(id: &ImageIdentifier) -> ImageFailure {
     failure(id, ImageFailureCode::ImageTagDoesNotMatchDigest, reason)
 }
 
+/// The most bytes of manifests in one answer, which is put together in memory. ECR
+/// names no limit; a hundred ordinary manifests have less than a tenth of it.
+const MANIFESTS_BYTES: usize = 16 * 1024 * 1024;
+
 pub(super) struct BatchGetImage;
 
 impl Operation for BatchGetImage {
@@ -155,7 +159,7 @@ impl Operation for BatchGetImage {
         let (repository, records) =
             permit.region().read_in(table, permit.registry(), permit.repository()?, read).await?;
         let mut records = records.into_iter();
-        let (mut images, mut failures) = (Vec::new(), Vec::new());
+        let (mut images, mut failures, mut manifests_bytes) = (Vec::new(), Vec::new(), 0);
         for (id, named) in input.image_ids.iter().zip(named) {
             let record: Option<TagRecord> = match &named {
                 Named::Fault(code, reason) => {
@@ -187,6 +191,11 @@ impl Operation for BatchGetImage {
                 Named::Tag(..) | Named::Digest(_) | Named::Fault(..) => manifest,
             };
             let text = String::from_utf8(manifest.bytes.to_vec()).map_err(Error::internal)?;
+            manifests_bytes += text.len();
+            if manifests_bytes > MANIFESTS_BYTES {
+                let reason = "the manifests of these images have more than 16 MiB: ask for fewer at once";
+                return Err(Error::invalid_parameter("imageIds", reason));
+            }
             images.push(Image {
                 registry_id: Some(permit.registry().to_string()),
                 repository_name: Some(input.repository_name.clone()),
