@@ -258,7 +258,7 @@ async fn answers_of_the_api_pass_the_load_balancer() {
         }
     }
     assert_eq!(found, names);
-    assert_eq!(pages, 3, "of 700 KiB");
+    assert_eq!(pages, 2, "of 900 KiB");
 
     let by_name = json!({ "prefixes": names });
     let refused = describe(Gateway::AlbMultiValue, by_name.clone()).await;
