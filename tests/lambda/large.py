@@ -52,7 +52,9 @@ class ForgetfulStore(BaseHTTPRequestHandler):
         if "partNumber" not in parameters:
             self._pass_on()
             return
-        self._read()
+        length = self._read()
+        with ForgetfulStore.lock:
+            ForgetfulStore.stored += length
         self._answer(b"", {"ETag": f'"{secrets.token_hex(16)}"'})
 
     def do_POST(self) -> None:
@@ -71,14 +73,12 @@ class ForgetfulStore(BaseHTTPRequestHandler):
     def do_GET(self) -> None:
         self._pass_on()
 
-    def _read(self) -> None:
-        left = int(self.headers.get("Content-Length", 0))
-        # Without TLS the SDK sends chunks with a signature each, and says what is in them.
-        decoded = int(self.headers.get("x-amz-decoded-content-length", left))
+    def _read(self) -> int:
+        """Takes the body; how much it was."""
+        length = left = int(self.headers.get("Content-Length", 0))
         while left:
             left -= len(self.rfile.read(min(left, BLOCK)))
-        with ForgetfulStore.lock:
-            ForgetfulStore.stored += decoded
+        return length
 
     def _answer(self, body: bytes, headers: dict[str, str] | None = None) -> None:
         self.send_response(200)
