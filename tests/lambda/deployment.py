@@ -22,6 +22,7 @@ import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 LOCALSTACK = Path(__file__).resolve().parents[2] / "localstack"
 sys.path.insert(0, str(LOCALSTACK))
@@ -82,6 +83,18 @@ def start_ministack(
     )
     wait_for("ministack", lambda: listens(port))
     return process, f"http://127.0.0.1:{port}"
+
+
+def login(ecr: Any) -> str:
+    """The password of the data plane."""
+    token = ecr.get_authorization_token()["authorizationData"][0]["authorizationToken"]
+    return base64.b64decode(token).decode().removeprefix("AWS:")
+
+
+def faults(log: Path) -> list[str]:
+    """The lines of a log that tell of a fault."""
+    lines = log.read_text(errors="replace").splitlines()
+    return [f"{log.name}: {line[:400]}" for line in lines if re.search(r'"level":"ERROR"|panicked', line)]
 
 
 class Schedule:
@@ -154,8 +167,7 @@ def main() -> int:
         )
         # Locally every registry has this one; here, as on AWS, who wants it makes it.
         ecr.create_repository_creation_template(prefix="ROOT", appliedFor=["CREATE_ON_PUSH"])
-        token = ecr.get_authorization_token()["authorizationData"][0]["authorizationToken"]
-        password = base64.b64decode(token).decode().removeprefix("AWS:")
+        password = login(ecr)
         problems += listener.check(ecr)
         schedule = Schedule(functions["JobsFunction"])
         status = subprocess.run(
@@ -198,9 +210,7 @@ def verdict(
     for log in sorted(logs.glob("*.log")):
         if log.stem == "ministack":
             continue
-        for line in log.read_text(errors="replace").splitlines():
-            if re.search(r'"level":"ERROR"|panicked', line):
-                problems.append(f"{log.name}: {line[:400]}")
+        problems += faults(log)
     for problem in problems[:20]:
         print(f"lambda: {problem}", file=sys.stderr)
     return 1 if problems else 0

@@ -207,8 +207,7 @@ def main() -> int:
             aws_secret_access_key=stack.root_secret(),
         )
         ecr.create_repository(repositoryName="large/app")
-        token = ecr.get_authorization_token()["authorizationData"][0]["authorizationToken"]
-        pusher = Pusher(host, f"127.0.0.1:{ingress_port}", base64.b64decode(token).decode().removeprefix("AWS:"))
+        pusher = Pusher(host, f"127.0.0.1:{ingress_port}", deployment.login(ecr))
 
         print(f"at rest: {memory(ingress, 'VmRSS') // 1024} MiB")
         for by_patch in (True, False):
