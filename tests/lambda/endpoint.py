@@ -15,12 +15,14 @@ from pathlib import Path
 
 import deployment
 from deployment import Config, boto3, deploy
+from split import Split, start_localstack
 
 
 def main() -> int:
     parser = argparse.ArgumentParser()
     parser.add_argument("--ministack", required=True, type=Path)
     parser.add_argument("--server", required=True, type=Path)
+    parser.add_argument("--localstack", type=Path, help="the Python that has LocalStack, for S3 and KMS of it")
     parser.add_argument("--logs", required=True, type=Path)
     parser.add_argument("command", nargs=argparse.REMAINDER)
     options = parser.parse_args()
@@ -29,6 +31,11 @@ def main() -> int:
     port = deployment.free_port()
     host, key, secret = f"127.0.0.1:{port}", f"AKIA{secrets.token_hex(8).upper()}", secrets.token_hex(20)
     ministack, endpoint = deployment.start_ministack(options.ministack, options.logs)
+    localstack = None
+    if options.localstack:
+        localstack, address = start_localstack(options.localstack, options.logs)
+        split = Split(address, endpoint.removeprefix("http://"))
+        endpoint = split.url
     server = subprocess.Popen(
         [str(options.server), "serve", "--listen", host, "--region", deploy.REGION, "--endpoint-url", endpoint]
         + ["--data-dir", str(options.logs / "data")],
@@ -63,8 +70,11 @@ def main() -> int:
     finally:
         server.terminate()
         stopped = server.wait()
-        ministack.terminate()
-        ministack.wait()
+        for services in filter(None, (ministack, localstack)):
+            services.terminate()
+            services.wait()
+    if localstack:
+        print(f"requests: {split.led}")
     problems = [f"the command ended with status {status}"] if status else []
     problems += [f"the server ended with status {stopped}"] if stopped else []
     problems += deployment.faults(log)
