@@ -32,6 +32,7 @@ def start_localstack(python: Path, logs: Path) -> tuple[subprocess.Popen[bytes],
             "DISABLE_EVENTS": "1",
             "SKIP_SSL_CERT_DOWNLOAD": "1",
         },
+        start_new_session=True,
         stdout=(logs / "localstack.log").open("wb"),
         stderr=subprocess.STDOUT,
     )
