@@ -15,7 +15,6 @@ import socket
 import subprocess
 import sys
 import threading
-import time
 from pathlib import Path
 
 import deploy
@@ -72,8 +71,9 @@ def main() -> int:
         stop = threading.Event()
         for number in (signal.SIGINT, signal.SIGTERM):
             signal.signal(number, lambda *_: stop.set())
-        while not stop.is_set() and ingress.poll() is None:
-            time.sleep(0.2)
+        # Until a signal, or the end of the ingress.
+        while not stop.wait(0.2) and ingress.poll() is None:
+            pass
     finally:
         if front:
             front.stop()

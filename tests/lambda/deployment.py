@@ -85,6 +85,18 @@ def start_ministack(
     return process, f"http://127.0.0.1:{port}"
 
 
+def root_client(host: str, access_key: str, secret_key: str) -> Any:
+    """A client of the registry's API, as its root."""
+    return boto3.client(
+        "ecr",
+        endpoint_url=f"http://{host}",
+        region_name=deploy.REGION,
+        aws_access_key_id=access_key,
+        aws_secret_access_key=secret_key,
+        config=Config(proxies={}),
+    )
+
+
 def login(ecr: Any) -> str:
     """The password of the data plane."""
     token = ecr.get_authorization_token()["authorizationData"][0]["authorizationToken"]
@@ -157,14 +169,7 @@ def main() -> int:
         wait_for("the ingress", lambda: listens(ingress_port))
         front = Front(read_rules(), functions, f"127.0.0.1:{ingress_port}", front_port)
 
-        ecr = boto3.client(
-            "ecr",
-            endpoint_url=f"http://{host}",
-            region_name=deploy.REGION,
-            aws_access_key_id=root_key,
-            aws_secret_access_key=stack.root_secret(),
-            config=Config(proxies={}),
-        )
+        ecr = root_client(host, root_key, stack.root_secret())
         # Locally every registry has this one; here, as on AWS, who wants it makes it.
         ecr.create_repository_creation_template(prefix="ROOT", appliedFor=["CREATE_ON_PUSH"])
         password = login(ecr)

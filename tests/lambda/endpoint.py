@@ -14,7 +14,7 @@ import sys
 from pathlib import Path
 
 import deployment
-from deployment import Config, boto3, deploy
+from deployment import deploy
 from split import Split, start_localstack
 
 
@@ -52,14 +52,7 @@ def main() -> int:
     )
     try:
         deployment.wait_for("the server", lambda: deployment.listens(port))
-        ecr = boto3.client(
-            "ecr",
-            endpoint_url=f"http://{host}",
-            region_name=deploy.REGION,
-            aws_access_key_id=key,
-            aws_secret_access_key=secret,
-            config=Config(proxies={}),
-        )
+        ecr = deployment.root_client(host, key, secret)
         credentials = {
             "REGISTRY_HOST": host,
             "REGISTRY_PASSWORD": deployment.login(ecr),

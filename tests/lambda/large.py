@@ -25,7 +25,7 @@ from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 import deployment
-from deployment import boto3, deploy
+from deployment import deploy
 from front import DeployedFunction, Front
 from rules import read_rules
 
@@ -199,13 +199,7 @@ def main() -> int:
         names = ("PullFunction", "PushFunction", "ApiFunction")
         functions = {name: DeployedFunction(stack.client("lambda"), stack.resources[name]) for name in names}
         front = Front(read_rules(), functions, f"127.0.0.1:{ingress_port}", front_port)
-        ecr = boto3.client(
-            "ecr",
-            endpoint_url=f"http://{host}",
-            region_name=deploy.REGION,
-            aws_access_key_id=key,
-            aws_secret_access_key=stack.root_secret(),
-        )
+        ecr = deployment.root_client(host, key, stack.root_secret())
         ecr.create_repository(repositoryName="large/app")
         pusher = Pusher(host, f"127.0.0.1:{ingress_port}", deployment.login(ecr))
 
